@@ -9,6 +9,7 @@ __all__ = ['OURS', 'Sampling', 'full_precision', 'identity_grid', 'to_pixels', '
 # %% ../nbs/0_foundations/00_geometry.ipynb #c03
 import functools
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
@@ -26,12 +27,14 @@ OURS = Sampling()
 
 # %% ../nbs/0_foundations/00_geometry.ipynb #c11
 def full_precision(f:Callable) -> Callable:
-    "Run `f` in float32: floating tensors are cast up and autocast is off inside."
+    "Run `f` in float32: half-precision tensors are cast up and autocast is off inside, on every device."
     def up(v): return v.float() if isinstance(v, Tensor) and v.dtype in (torch.float16, torch.bfloat16) else v
     @functools.wraps(f)
     def run(*args, **kw):
-        dev = next((v.device.type for v in (*args, *kw.values()) if isinstance(v, Tensor)), 'cpu')
-        with torch.autocast(dev, enabled=False): return f(*map(up, args), **{k: up(v) for k,v in kw.items()})
+        with ExitStack() as off:
+            for dev in ('cpu','cuda','mps'):
+                if torch.is_autocast_enabled(dev): off.enter_context(torch.autocast(dev, enabled=False))
+            return f(*map(up, args), **{k: up(v) for k,v in kw.items()})
     return run
 
 # %% ../nbs/0_foundations/00_geometry.ipynb #c14
@@ -80,6 +83,12 @@ def resize_grid(
     return rearrange(resize_maps(rearrange(grid, 'b h w xy -> b xy h w'), size, sampling), 'b xy h w -> b h w xy')
 
 # %% ../nbs/0_foundations/00_geometry.ipynb #c23
+def _read(image:Tensor, grid:Tensor, pad:str, sampling:Sampling) -> Tensor:
+    "The one call. Beyond zero padding, torch follows a NaN to any address, so NaN reads the centre there."
+    grid = grid.to(image.dtype)
+    if pad!='zeros': grid = grid.nan_to_num(0., 1e4, -1e4)
+    return F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
+
 @full_precision
 def warp(
     image:Tensor, # `[b,c,h,w]` where values are read; b may be 1 for many grids
@@ -88,8 +97,8 @@ def warp(
     sampling:Sampling=OURS,
 ) -> Tensor: # `[b,c,h,w]`: the grid is first resized to the image
     "Backward warp: output pixel z takes the value of `image` at `grid[z]`."
-    grid = resize_grid(grid, image.shape[-2:], sampling).to(image.dtype)
-    if len(image)==len(grid): return F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
+    grid = resize_grid(grid, image.shape[-2:], sampling)
+    if len(image)==len(grid): return _read(image, grid, pad, sampling)
     return warp_each(image, grid[None], pad, sampling)[0]
 
 @full_precision
@@ -103,8 +112,7 @@ def warp_each(
     if len(image)==1<len(grids):
         return rearrange(warp_each(image, rearrange(grids, 'b m h w xy -> 1 (b m) h w xy'), pad, sampling), '1 (b m) c h w -> b m c h w', b=len(grids))
     if len(image)!=len(grids): raise ValueError(f'warp: {len(image)} images for {len(grids)} sets of grids; one image may serve many, else they must agree')
-    stacked = rearrange(grids, 'b m h w xy -> b (m h) w xy').to(image.dtype)
-    out = F.grid_sample(image, stacked, padding_mode=pad, align_corners=sampling.corners)
+    out = _read(image, rearrange(grids, 'b m h w xy -> b (m h) w xy'), pad, sampling)
     return rearrange(out, 'b c (m h) w -> b m c h w', m=grids.shape[1])
 
 # %% ../nbs/0_foundations/00_geometry.ipynb #c28

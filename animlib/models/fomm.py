@@ -30,22 +30,17 @@ class FommCfg:
     shared_jacobian:bool=False # one matrix field for all keypoints
     kernel:int=7             # of the heads, the first and the last convolution
     pad:int=0                # of the detector's heads; 0 as released
-    detector_width:int=32
-    detector_most:int=1024
-    detector_depth:int=5
+    detector_width:int=32; detector_most:int=1024; detector_depth:int=5
     detector_scale:float=.25 # side of what the detector sees over side of the frame
-    dense_width:int=64
-    dense_most:int=1024
-    dense_depth:int=5
+    dense_width:int=64; dense_most:int=1024; dense_depth:int=5
     dense_scale:float=.25    # side of the motion's resolution over side of the frame
     kp_var:float=.01         # of the bumps dense motion sees, squared half-widths
-    width:int=64             # generator
-    most:int=512
-    downs:int=2
+    width:int=64; most:int=512; downs:int=2 # generator
     blocks:int=6             # residual blocks at the bottleneck
     occlusion:bool=True
     skips:bool=False         # warp every encoder level and the picture itself: MRAA's generator
     reconstruction:str='perceptual' # perceptual (VGG-19) | pyramid
+    equivariance:float=10.   # weight of its two terms; reconstruction weighs 10
     sampling:Sampling=field(default_factory=lambda: OURS)
 
 # %% ../../nbs/3_fomm/34_models.fomm.ipynb #c09
@@ -55,22 +50,22 @@ def build(cfg:FommCfg) -> Animator:
     detector = JacobianDetector(c.n_kp, c.detector_width, c.detector_depth, c.detector_most, c.detector_scale, c.temperature, c.kernel, c.pad, c.jacobian, c.shared_jacobian)
     dense = DenseMotion(c.n_kp, c.dense_width, c.dense_depth, c.dense_most, c.dense_scale, c.kernel, c.occlusion, c.kp_var, c.sampling)
     generator = OcclusionGenerator(c.width, c.most, c.downs, c.blocks, c.kernel, c.skips, c.sampling)
-    model = Animator(detector, affine_motion if c.jacobian else translation, dense, generator, c)
+    model = Animator(detector, affine_motion, dense, generator, c)
     model.method = 'fomm'
     return model
 
 # %% ../../nbs/3_fomm/34_models.fomm.ipynb #c12
 def terms(cfg:FommCfg, vgg=None) -> Mapping[str,Term]:
     "The loss of FOMM; `vgg` is needed where the config says 'perceptual'."
-    return dict(rec=reconstruction_term(cfg.reconstruction, 10., vgg), equivariance=Term(10., equivariance))
+    return dict(rec=reconstruction_term(cfg.reconstruction, 10., vgg), equivariance=Term(cfg.equivariance, equivariance))
 
 # %% ../../nbs/3_fomm/34_models.fomm.ipynb #c15
-_toy  = FommCfg(size=32, n_kp=6, kernel=3, pad=1, detector_width=8, detector_most=32, detector_depth=3, detector_scale=1., dense_width=8,
-                dense_most=32, dense_depth=3, dense_scale=1., width=8, most=32, blocks=1, skips=True, reconstruction='pyramid')
+_toy  = FommCfg(size=32, n_kp=6, kernel=3, pad=1, detector_width=8, detector_most=32, detector_depth=2, detector_scale=.5, dense_width=8,
+                dense_most=32, dense_depth=2, dense_scale=.5, width=8, most=16, blocks=1, skips=True, reconstruction='pyramid')
 _nano = FommCfg(size=64, kernel=3, pad=1, detector_width=16, detector_most=64, detector_depth=4, detector_scale=.5, dense_width=16,
-                dense_most=64, dense_depth=4, dense_scale=.5, width=16, most=64, blocks=3, skips=True, reconstruction='pyramid')
+                dense_most=64, dense_depth=4, dense_scale=.5, width=16, most=64, blocks=3, skips=True, reconstruction='pyramid', equivariance=1.)
 presets = dict( # name -> (model, training)
-    toy  =(_toy,  TrainCfg(steps=250, batch=8, lr=2e-3, save_every=125, preview_every=125)),
+    toy  =(_toy,  TrainCfg(steps=200, batch=8, lr=3e-3, save_every=100, preview_every=100)),
     nano =(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
     paper=(FommCfg(), TrainCfg(steps=100_000, batch=40)), # vox-256: 100 epochs of 75 repeats, rate / 10 at 60 and 90
 )

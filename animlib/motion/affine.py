@@ -19,11 +19,10 @@ def affine_grids(
     drv:Keypoints, # driving frame
     size:tuple[int,int], # (rows, columns) of the grids
 ) -> Tensor: # `[b,k,h,w,2]` where pixel z of the driving frame comes from in the source, if keypoint k alone moved it
-    "FOMM eq. 4-5: T_sd(z) = p_s + J_s J_d^-1 (z - p_d)."
-    jac_sd = src.jac @ inverse_2x2(drv.jac)
+    "FOMM eq. 4-5: T_sd(z) = p_s + J_s J_d^-1 (z - p_d); keypoints without Jacobians move by translation."
     off = identity_grid(*size, like=drv.xy) - rearrange(drv.xy, 'b k xy -> b k 1 1 xy')
-    moved = einsum(jac_sd, off, 'b k i j, b k h w j -> b k h w i')
-    return moved + rearrange(src.xy, 'b k xy -> b k 1 1 xy')
+    if src.jac is not None: off = einsum(src.jac @ inverse_2x2(drv.jac), off, 'b k i j, b k h w j -> b k h w i')
+    return off + rearrange(src.xy, 'b k xy -> b k 1 1 xy')
 
 # %% ../../nbs/3_fomm/30_motion.affine.ipynb #c17
 def affine_motion(
