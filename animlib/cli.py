@@ -92,7 +92,7 @@ def _reconstruct(a) -> None:
 
 def _convert(a) -> None:
     from animlib.checkpoints import convert
-    convert(a.checkpoint, a.config, a.out, a.method)
+    convert(a.checkpoint, a.config, a.out, a.method, a.corners)
     print(f'{a.out}: converted; animlib animate --model {a.out} animates with it')
 
 def _data(a) -> int:
@@ -195,7 +195,8 @@ def parser() -> argparse.ArgumentParser:
         o('--out', metavar='DIR', help='folder (runs/reconstruct-MODEL)'), o('--limit', type=number, default=0, metavar='N', help='clips at most'), _device)
     _command(c, 'convert', _convert, 'make an official checkpoint one of ours', o('checkpoint', metavar='CKPT', help='an official .pth.tar'),
         o('--config', required=True, metavar='YAML', help='the yaml it was trained with'), o('--out', required=True, metavar='M.safetensors', help='file to write'),
-        o('--method', help='fomm, ...; recognised when left out'))
+        o('--method', help='fomm, ...; recognised when left out'),
+        o('--align-corners', dest='corners', action=argparse.BooleanOptionalAction, help='how the weights sampled when they were trained; left out: as the method was released'))
     _command(c, 'data', _data, 'say what is wrong with a folder of videos, and how to mend it', o('what', choices=['check'], help='check'), o('folder', help='of videos, or with train/ and test/'))
     _command(c, 'run', _run, 'execute a notebook with papermill', o('notebook', help='a path, or one of train, reconstruct, animate, ...'),
         o('-p', dest='parameter', nargs=2, action='append', default=[], metavar=('key','value'), help='a parameter of the notebook; may be given often'), o('--out', metavar='FILE', help='the executed notebook'))

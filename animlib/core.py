@@ -110,8 +110,7 @@ class Animator(nn.Module):
         return x
     def drive(self, pre:Prepared, kp_d:Keypoints, driving:Tensor|None=None) -> Step:
         "The work of one driving frame, or of a batch of them."
-        grids = self.motion(pre.kp, kp_d, pre.small.shape[-2:])
-        flow = self.dense(pre.small, pre.kp, kp_d, grids)
+        flow = self.dense(pre.small, pre.kp, kp_d, self.motion(pre.kp, kp_d, pre.small.shape[-2:]))
         return Step(pre.source, driving, pre.kp, kp_d, flow, self.generator(pre.features, flow), self)
     def forward(self, source:'Tensor|Prepared', driving:'Tensor|Keypoints') -> Step:
         "`(source, driving)` for training; `(prepared, kp_d)` for animation."

@@ -89,6 +89,7 @@ def _read(image:Tensor, grid:Tensor, pad:str, sampling:Sampling) -> Tensor:
     if pad!='zeros': grid = grid.nan_to_num(0., 1e4, -1e4)
     return F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
 
+# %% ../nbs/0_foundations/00_geometry.ipynb #c24
 @full_precision
 def warp(
     image:Tensor, # `[b,c,h,w]` where values are read; b may be 1 for many grids
@@ -115,7 +116,7 @@ def warp_each(
     out = _read(image, rearrange(grids, 'b m h w xy -> b (m h) w xy'), pad, sampling)
     return rearrange(out, 'b c (m h) w -> b m c h w', m=grids.shape[1])
 
-# %% ../nbs/0_foundations/00_geometry.ipynb #c28
+# %% ../nbs/0_foundations/00_geometry.ipynb #c29
 def with_background(
     grids:Tensor, # `[b,k,h,w,2]` one candidate per keypoint
     background:Tensor|None=None, # `[b,h,w,2]`; None: the identity
@@ -124,7 +125,7 @@ def with_background(
     if background is None: background = identity_grid(*grids.shape[2:4], like=grids)[None]
     return torch.cat([background[:,None]+torch.zeros_like(grids[:,:1]), grids], 1)
 
-# %% ../nbs/0_foundations/00_geometry.ipynb #c31
+# %% ../nbs/0_foundations/00_geometry.ipynb #c32
 @full_precision
 def inverse_2x2(
     A:Tensor, # `[...,2,2]`
@@ -133,7 +134,7 @@ def inverse_2x2(
     (a,b),(c,d) = A[...,0,:].unbind(-1), A[...,1,:].unbind(-1)
     return torch.stack([torch.stack([d,-b],-1), torch.stack([-c,a],-1)], -2)/(a*d-b*c)[...,None,None]
 
-# %% ../nbs/0_foundations/00_geometry.ipynb #c34
+# %% ../nbs/0_foundations/00_geometry.ipynb #c35
 def point_jacobian(
     f:Callable, # maps points `[...,2]` to points `[...,2]`, each on its own
     xy:Tensor, # `[...,2]`

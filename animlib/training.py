@@ -165,8 +165,7 @@ class Trainer:
         self.main, self.device, self.data_name = self.acc.is_main_process, self.acc.device, data_name
         if self.main: open_run(run, _config(model, cfg, data_name), resume)
         self.acc.wait_for_everyone()
-        self.state = RunState(run)
-        self.parts = dict(model=self.model, opt=self.opt, sched=self.sched)
+        self.state, self.parts = RunState(run), dict(model=self.model, opt=self.opt, sched=self.sched)
         self.start = self.state.load(**self.parts) if resume else 0
         self.reports = Reports(run, self.device, self.start) if self.main else None
     def step(self, i:int) -> tuple[Tensor,dict]:
@@ -184,7 +183,7 @@ class Trainer:
         write_atomic(self.run/'bad_batch.safetensors', lambda p: save_file(dict(source=s.contiguous(), driving=d.contiguous()), p))
         raise TrainingDiverged(f'step {i}: the loss is not finite; the batch is in {self.run/"bad_batch.safetensors"}; the last good state is step {self.state.files()[-1].stem[5:].lstrip("0") if self.state.files() else 0}: lower lr, set clip, or look at the batch')
 
-# %% ../nbs/0_foundations/09_training.ipynb #c29
+# %% ../nbs/0_foundations/09_training.ipynb #c30
 def _after_step(t:Trainer, i:int, loss, log, bar):
     "Reports, previews and saves that are due after step `i` (counted from 1)."
     due = lambda every: every and (i%every==0 or i==t.cfg.steps)
@@ -197,6 +196,13 @@ def _after_step(t:Trainer, i:int, loss, log, bar):
     if due(t.cfg.save_every): t.watch(); t.state.save(i, **t.parts)
     bar.update()
 
+def _board(run):
+    "TensorBoard's writer, or a sentence that says what to install."
+    try: from torch.utils.tensorboard import SummaryWriter
+    except ImportError as e: raise InputError('tensorboard: not installed; pip install tensorboard, or leave the option out') from e
+    return SummaryWriter(Path(run)/'tensorboard')
+
+# %% ../nbs/0_foundations/09_training.ipynb #c31
 def fit(
     model:nn.Module, # an Animator with `.method` and `.cfg`
     terms:Mapping[str,Term], # the loss
@@ -222,9 +228,3 @@ def fit(
     if t.main: save_model(t.run/'model.safetensors', model, data=data_name, steps=cfg.steps, train=asdict(cfg))
     t.acc.wait_for_everyone()
     return model
-
-def _board(run):
-    "TensorBoard's writer, or a sentence that says what to install."
-    try: from torch.utils.tensorboard import SummaryWriter
-    except ImportError as e: raise InputError('tensorboard: not installed; pip install tensorboard, or leave the option out') from e
-    return SummaryWriter(Path(run)/'tensorboard')

@@ -37,3 +37,11 @@ def copy(scratch, root):
     for name in ('nbs', 'animlib'): shutil.copytree(root/name, scratch/'copy'/name, ignore=skip)
     for name in ('pyproject.toml', 'settings.ini', 'setup.py', 'README.md'): shutil.copy(root/name, scratch/'copy')
     return scratch/'copy'
+
+@pytest.fixture(scope='session')
+def tiny_model_file(scratch):
+    "A model of 32 px, trained for a few seconds: its keypoints have spread, nothing more is promised."
+    from animlib.cli import main
+    run = scratch/'tiny'
+    assert main(f'train fomm --data toy:body --preset toy --run {run} --device cpu --steps 30 --clips 10 --frames 6 -o batch=4 -o preview_every=0'.split())==0
+    return run/'model.safetensors'
