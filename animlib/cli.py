@@ -176,12 +176,12 @@ def _add_train(commands):
     o = _optional
     _command(commands, 'train', _train, 'train a method on your videos or the toy world', o('method', help='fomm, ...: animlib models lists them'),
         o('--data', required=True, help='toy:body, toy:face, toy:animal, toy:arm, or a folder of videos'),
-        o('--preset', default='nano', help='toy, nano or paper (nano)'), o('--run', metavar='DIR', help='folder of the run (runs/METHOD-DATA-PRESET)'),
+        o('--preset', default='nano', help='toy, nano or paper (nano)'), o('--run', '--run-dir', metavar='DIR', help='folder of the run (runs/METHOD-DATA-PRESET); torchrun takes --run for its own: there, --run-dir'),
         o('--steps', type=number, metavar='N', help="(the preset's)"), o('--resume', action='store_true', help='go on with a run that was stopped'), _device,
         o('--tensorboard', action='store_true', help='also write curves for tensorboard'),
         o('--clips', type=number, default=1000, metavar='N', help='of the toy world, to be rendered (1000)'), o('--frames', type=number, default=16, metavar='N', help='of each toy clip (16)'),
         o('-o', dest='option', action='append', default=[], metavar='key=value', help='any option of the method or of training, such as lr=2e-4'),
-        example='animlib train fomm --data toy:arm --preset toy --steps 200\n         torchrun --standalone --nproc-per-node 2 -m animlib.cli train fomm --data videos/')
+        example='animlib train fomm --data toy:arm --preset toy --steps 200\n         torchrun --standalone --nproc-per-node 2 -m animlib.cli train fomm --data videos/ --run-dir runs/mine')
 
 # %% ../nbs/9_practice/96_cli.ipynb #c21
 def parser() -> argparse.ArgumentParser:

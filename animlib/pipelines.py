@@ -140,10 +140,11 @@ def evaluate_run(
 ) -> dict[str,float]: # also in metrics.json and in the header of model.safetensors
     "Measure a run on held-out data and write the numbers into its files."
     if not (file := Path(run)/'model.safetensors').is_file(): raise InputError(f'run {run}: expected model.safetensors in it, found none; let the training end, or resume it')
-    info = {k: v for k,v in read_header(file).items() if k in ('data','steps','train')}
+    info = {k: v for k,v in read_header(file).items() if k not in ('format','method','cfg','metrics')}
+    data = json.loads((Path(run)/'config.json').read_text())['data'] # the whole path; the header names only its end
     if half: save_model(file, load(file), True, **info)
     model = load(file)
-    out = evaluate(model, info['data'], limit, progress)
+    out = evaluate(model, data, limit, progress)
     save_model(file, model, half, **info, metrics=out)
     write_atomic(Path(run)/'metrics.json', lambda p: p.write_text(json.dumps(out, indent=1)))
     return out
@@ -307,7 +308,9 @@ h1{font-size:2rem;margin-bottom:.2rem}h2{margin-top:2.2rem;border-top:1px solid 
 img,video{max-width:100%;height:auto;border-radius:4px}pre{overflow:auto;font-size:.85rem}.output pre{margin:.4rem 0}details.code{margin:.4rem 0}
 summary{color:#888;font-size:.8rem;cursor:pointer}.highlight{background:#f6f8fa;border-radius:4px;padding:.2rem .8rem}table{border-collapse:collapse;margin:.6rem 0}
 td,th{padding:.25rem .8rem;border-bottom:1px solid #ddd;text-align:left}code{background:#f2f2f2;border-radius:3px;padding:0 .2rem}pre code{background:none}"""
-_CELL = """{%- extends 'basic/index.html.j2' -%}{% block input_group %}{% if cell.source.strip() %}<details class="code"><summary>code</summary>{{ super() }}</details>{% endif %}{% endblock %}"""
+_CELL = """{%- extends 'basic/index.html.j2' -%}{% block input_group %}{% if cell.source.strip() %}<details class="code"><summary>code</summary>{{ super() }}</details>{% endif %}{% endblock %}
+{% block data_other %}{% for kind in ('image/gif','image/webp') if kind in output.data %}<img src="data:{{ kind }};base64,{{ output.data[kind] }}">{% endfor %}{% endblock %}"""
+_SHOWN = 'text/html text/markdown image/svg+xml image/png image/jpeg image/gif image/webp text/plain'.split()
 _FETCHED = r'<(?:script|link|img|video|audio|source|iframe|object|embed)\b[^>]*?(?:src|href|data)\s*=\s*["\']?(?!data:)([^"\'\s>]+)|(?:@import|url\()\s*["\']?(https?:[^"\')\s]+)'
 _LEFT = {'animation.mp4': 'source | driving | result, with the sound of the driving film', 'comparison.png': 'source, driving, anchors, flow, occlusion, result',
          'demo.ipynb': 'the executed notebook', 'demo.html': 'the same as a page that opens without a network'}
@@ -345,7 +348,9 @@ def page(notebook, out) -> Path: # an executed notebook, an .html file
     "A notebook as one file of HTML that asks no network for anything, code folded."
     from nbconvert import HTMLExporter
     from pygments.formatters import HtmlFormatter
-    body = HTMLExporter(raw_template=_CELL, exclude_anchor_links=True, exclude_input_prompt=True, exclude_output_prompt=True).from_filename(str(notebook))[0]
+    from traitlets.config import Config
+    show = Config(NbConvertBase=dict(display_data_priority=_SHOWN)) # no script, and of a widget its text
+    body = HTMLExporter(config=show, raw_template=_CELL, exclude_anchor_links=True, exclude_input_prompt=True, exclude_output_prompt=True).from_filename(str(notebook))[0]
     title = re.search(r'<h1[^>]*>(.*?)</h1>', body)
     head = f'<meta charset="utf-8"><title>{title[1] if title else Path(notebook).stem}</title><style>{HtmlFormatter().get_style_defs(".highlight")}{_STYLE}</style>'
     if asks := re.findall(_FETCHED, body): raise InputError(f'{notebook}: expected everything inside, found {"".join(asks[0])[:80]!r}; embed it in the notebook')
@@ -384,9 +389,10 @@ def _kind(name:str, shapes) -> str: # of work, of an operator in a profile
     return f'convolution {weight[-2]}x{weight[-1]}' if len(weight)==4 else 'convolution'
 
 def _operator_shares(f:Callable) -> dict[str,float]: # kind of operator -> share of the time, the largest first; convolutions by their size
+    os.environ.setdefault('KINETO_LOG_LEVEL', '6') # it talks
     from torch.profiler import ProfilerActivity, profile
     cuda, spent = torch.cuda.is_available(), {}
-    with profile(activities=[ProfilerActivity.CPU]+[ProfilerActivity.CUDA]*cuda, record_shapes=True) as p: f()
+    with profile(activities=[ProfilerActivity.CPU]+[ProfilerActivity.CUDA]*cuda, record_shapes=True) as p: [f() for _ in range(3)]
     for e in p.key_averages(group_by_input_shape=True):
         spent[k] = spent.get(k := _kind(e.key, e.input_shapes), 0.)+(e.self_device_time_total if cuda else e.self_cpu_time_total)
     return {k: v/sum(spent.values()) for k,v in sorted(spent.items(), key=lambda o: -o[1]) if v}

@@ -225,6 +225,7 @@ def fit(
         loss, log = t.step(i)
         if t.main: _after_step(t, i+1, loss, log, bar)
     bar.close(); model.eval()
-    if t.main: save_model(t.run/'model.safetensors', model, data=data_name, steps=cfg.steps, train=asdict(cfg))
+    name = '/'.join(Path(data_name).parts[-2:]) # a model file travels; the folders of this machine stay
+    if t.main: save_model(t.run/'model.safetensors', model, data=name, steps=cfg.steps, train=asdict(cfg))
     t.acc.wait_for_everyone()
     return model
