@@ -109,6 +109,7 @@ def _models(a) -> None:
     from animlib.checkpoints import models
     print(models())
 
+# %% ../nbs/9_practice/96_cli.ipynb #c16
 def _demo(a) -> None:
     from animlib.pipelines import demo
     demo(a.out, progress=_bar())
@@ -117,7 +118,7 @@ def _bench(a) -> None:
     from animlib.pipelines import bench
     bench(device=a.device)
 
-# %% ../nbs/9_practice/96_cli.ipynb #c17
+# %% ../nbs/9_practice/96_cli.ipynb #c18
 def number(text:str) -> int:
     "A whole number above 0."
     if not re.fullmatch('[1-9][0-9]*', text): raise argparse.ArgumentTypeError(f'expected a whole number above 0, found {text!r}')
@@ -134,7 +135,7 @@ def motion_scale(text:str) -> 'str|float':
     if not re.fullmatch(r'[0-9]*\.?[0-9]+', text) or not float(text): raise argparse.ArgumentTypeError(f'expected auto or a number above 0, found {text!r}')
     return float(text)
 
-# %% ../nbs/9_practice/96_cli.ipynb #c19
+# %% ../nbs/9_practice/96_cli.ipynb #c20
 def _layout(prog):
     f = argparse.RawDescriptionHelpFormatter(prog, max_help_position=28, width=110); f._action_max_length = 15 # room for `reconstruct`
     return f
@@ -155,7 +156,7 @@ _device = ('--device', dict(default='auto', help='auto, cuda, mps or cpu (auto)'
 _model  = ('--model', dict(required=True, help='a name of the zoo (animlib models), a .safetensors, or a run'))
 _optional = lambda *names, **kw: (*names, kw)
 
-# %% ../nbs/9_practice/96_cli.ipynb #c20
+# %% ../nbs/9_practice/96_cli.ipynb #c21
 def _add_animate(commands):
     o = _optional
     _command(commands, 'animate', _animate, 'move a picture by a video', o('--model', required=True, help='a name of the zoo (animlib models), a .safetensors, a run, or an official .pth.tar'),
@@ -183,7 +184,7 @@ def _add_train(commands):
         o('-o', dest='option', action='append', default=[], metavar='key=value', help='any option of the method or of training, such as lr=2e-4'),
         example='animlib train fomm --data toy:arm --preset toy --steps 200\n         torchrun --standalone --nproc-per-node 2 -m animlib.cli train fomm --data videos/ --run-dir runs/mine')
 
-# %% ../nbs/9_practice/96_cli.ipynb #c21
+# %% ../nbs/9_practice/96_cli.ipynb #c22
 def parser() -> argparse.ArgumentParser:
     "The whole command line."
     p = _Parser('animlib', description='Motion transfer you can read, run and trust.')
@@ -211,7 +212,7 @@ def parse(argv:list) -> argparse.Namespace:
     near = get_close_matches(rest[0].partition('=')[0], list(args.parser._option_string_actions), 2, .4)
     raise Usage(f'{rest[0]}: not expected here{"; did you mean "+" or ".join(near)+"?" if near else ""}; see {args.parser.prog} --help')
 
-# %% ../nbs/9_practice/96_cli.ipynb #c24
+# %% ../nbs/9_practice/96_cli.ipynb #c25
 def ending(e:BaseException) -> 'tuple[int,str]|None':
     "Exit code and line of an exception; None when it is a fault of the program."
     kinds = {c.__name__ for c in type(e).__mro__} # by name, so that nothing need be imported
@@ -227,7 +228,7 @@ def _how_to_go_on(args) -> str:
     saved = sorted((Path(args.run)/'state').glob('step-*.pt'))
     return f' after step {int(saved[-1].stem[5:])} was saved; the same command with --resume goes on from there' if saved else f'; nothing was saved yet, {args.run} can be removed'
 
-# %% ../nbs/9_practice/96_cli.ipynb #c26
+# %% ../nbs/9_practice/96_cli.ipynb #c27
 def main(
     argv:'list|None'=None, # without the program's name; None: those of this process
 ) -> int: # exit code

@@ -67,7 +67,9 @@ def write_atomic(path, write:Callable):
     "`write(temporary path)`, then rename: the file is there whole or not at all."
     path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try: write(tmp); os.replace(tmp, path)
+    try:
+        write(tmp); os.umask(mask := os.umask(0)); os.chmod(tmp, 0o666&~mask) # some writers make private files
+        os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
 
 def save_model(
