@@ -84,6 +84,17 @@ def batches(
     while chunk := list(islice(frames, n)):
         yield rearrange(torch.from_numpy(np.stack(chunk)).to(device).float()/255, 't h w c -> t c h w')
 
+def _joined(kps:list) -> Keypoints:
+    "Batches of keypoints as one, without heatmaps."
+    kept = [f.name for f in fields(Keypoints) if f.name!='heat' and getattr(kps[0], f.name) is not None]
+    return Keypoints(**{k: torch.cat([getattr(kp,k) for kp in kps]) for k in kept})
+
+def _amount(scale, kp_s:Keypoints, kp_d0:Keypoints) -> float:
+    "How much of a displacement is taken over."
+    if scale=='auto': return movement_scale(kp_s, kp_d0)
+    if isinstance(scale, (int,float)) and scale>0: return float(scale)
+    raise InputError(f"scale: expected 'auto' or a number above 0, found {scale!r}")
+
 # %% ../nbs/9_practice/91_animate.ipynb #c19
 @dataclass(frozen=True)
 class Driving:
@@ -109,7 +120,7 @@ def open_driving(
     if len(list(islice(film.frames(), 2)))>1: return film
     raise InputError(f'{x if isinstance(x, (str,Path)) else "driving"}: expected a driving video of at least 2 frames, found one picture; nothing can move')
 
-# %% ../nbs/9_practice/91_animate.ipynb #c22
+# %% ../nbs/9_practice/91_animate.ipynb #c21
 def open_source(
     x, # path, array or tensor of a picture, or a list of them
     n:int|None=1, # pictures the model uses; None: any number
@@ -124,7 +135,7 @@ def open_source(
     rest = [read_image(p, tuple(first.shape[1:]), fit) for p in pictures[1:]]
     return torch.stack([first, *rest])[None] if rest else first[None]
 
-# %% ../nbs/9_practice/91_animate.ipynb #c25
+# %% ../nbs/9_practice/91_animate.ipynb #c24
 NEARER = .8 # from this ratio of shape distances on, the nearest frame is worth starting from; measured in the chapter
 
 def shape_distance(
@@ -149,19 +160,7 @@ def advise(
 def _say(lines:Iterable[str]):
     for l in lines: print(f'animlib: note: {l}', file=sys.stderr)
 
-# %% ../nbs/9_practice/91_animate.ipynb #c30
-def _joined(kps:list) -> Keypoints:
-    "Batches of keypoints as one, without heatmaps."
-    kept = [f.name for f in fields(Keypoints) if f.name!='heat' and getattr(kps[0], f.name) is not None]
-    return Keypoints(**{k: torch.cat([getattr(kp,k) for kp in kps]) for k in kept})
-
-def _amount(scale, kp_s:Keypoints, kp_d0:Keypoints) -> float:
-    "How much of a displacement is taken over."
-    if scale=='auto': return movement_scale(kp_s, kp_d0)
-    if isinstance(scale, (int,float)) and scale>0: return float(scale)
-    raise InputError(f"scale: expected 'auto' or a number above 0, found {scale!r}")
-
-# %% ../nbs/9_practice/91_animate.ipynb #c31
+# %% ../nbs/9_practice/91_animate.ipynb #c29
 def animate_stream(
     model:Animator, # from `ready`
     source:Tensor, # `[1,3,h,w]`, or several `[1,n,3,h,w]`
@@ -187,7 +186,7 @@ def animate_stream(
         yield to_uint8(animate_frames(model, pre, transfer(mode, pre.kp, kp_d, kp_d0, amount), precision))
     if seen: _say(advise(pre.kp.to('cpu'), _joined(seen), mode))
 
-# %% ../nbs/9_practice/91_animate.ipynb #c36
+# %% ../nbs/9_practice/91_animate.ipynb #c34
 def _refuse(driving, out, mode:str):
     "What can be known to be wrong before a model is loaded."
     if mode not in MODES: transfer(mode, None, None)
@@ -208,7 +207,7 @@ def _finish(film:Driving, painted:Iterator, out, progress:bool) -> 'Video|Path':
             for f in counted(): w.write(f)
     return w.path
 
-# %% ../nbs/9_practice/91_animate.ipynb #c37
+# %% ../nbs/9_practice/91_animate.ipynb #c35
 def animate(
     model, # an Animator, a name of the zoo, or a path
     source, # path, array or tensor `[3,h,w]` of a picture; a list where the model uses several

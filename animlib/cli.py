@@ -74,7 +74,7 @@ def _train(a) -> None:
     if a.device!='auto': pick_device(a.device)
     a.run = a.run or f'runs/{a.method}-{re.sub(r"[^a-z0-9]+", "-", Path(a.data).name.lower()).strip("-")}-{a.preset}'
     new = not Path(a.run).exists()
-    try: run = train(a.method, a.data, a.preset, a.run, a.device, a.resume, a.tensorboard, _bar(), a.clips, a.frames, **options)
+    try: run = train(a.method, a.data, a.preset, a.run, a.device, a.resume, a.tensorboard, _bar(), a.clips, a.frames, a.init, **options)
     except InputError:
         if new and _first(): shutil.rmtree(a.run, ignore_errors=True) # what was refused leaves nothing
         raise
@@ -179,6 +179,7 @@ def _add_train(commands):
         o('--data', required=True, help='toy:body, toy:face, toy:animal, toy:arm, or a folder of videos'),
         o('--preset', default='nano', help='toy, nano or paper (nano)'), o('--run', '--run-dir', metavar='DIR', help='folder of the run (runs/METHOD-DATA-PRESET); torchrun takes --run for its own: there, --run-dir'),
         o('--steps', type=number, metavar='N', help="(the preset's)"), o('--resume', action='store_true', help='go on with a run that was stopped'), _device,
+        o('--init', default='', metavar='MODEL', help='a model to go on from: a zoo name or a file'),
         o('--tensorboard', action='store_true', help='also write curves for tensorboard'),
         o('--clips', type=number, default=1000, metavar='N', help='of the toy world, to be rendered (1000)'), o('--frames', type=number, default=16, metavar='N', help='of each toy clip (16)'),
         o('-o', dest='option', action='append', default=[], metavar='key=value', help='any option of the method or of training, such as lr=2e-4'),

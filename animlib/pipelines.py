@@ -100,6 +100,11 @@ def _previewer(
     return preview
 
 # %% ../nbs/9_practice/94_pipelines.ipynb #c12
+def _start_from(model, init:str):
+    "Fill a fresh model with the weights of a trained one of the same shape."
+    try: model.load_state_dict(load(init).state_dict())
+    except RuntimeError as e: raise InputError(f'init {init}: its weights do not fit this method with these options; use the preset and the options it was trained with') from e
+
 def train(
     method:str, # fomm, ...
     data:str, # 'toy:body', or a folder
@@ -111,14 +116,15 @@ def train(
     progress:bool=True,
     clips:int=1000, # toy clips to render
     frames:int=16, # per toy clip
+    init:str='', # a model to go on from: a zoo name or a file; '' starts from nothing
     **options, # of the model and of TrainCfg
 ) -> Path: # the run's folder
     "Train a method on data; what `animlib train` and the papermill notebook call."
     cfg, how = configure(method, preset, **options)
     module, films = method_module(method), open_data(data, cfg.size, 'train', clips, frames, progress)
-    torch.manual_seed(how.seed)
-    model = module.build(cfg)
-    fit(model, module.terms(cfg), films, how, run, device, str(data), resume, _previewer(run, films), tensorboard, progress)
+    torch.manual_seed(how.seed); model = module.build(cfg)
+    if init: _start_from(model, init)
+    fit(model, module.terms(cfg), films, how, run, device, str(data), resume, _previewer(run, films), tensorboard, progress, **(dict(init=Path(init).name) if init else {}))
     return Path(run)
 
 # %% ../nbs/9_practice/94_pipelines.ipynb #c15
@@ -350,7 +356,7 @@ def page(notebook, out) -> Path: # an executed notebook, an .html file
     from pygments.formatters import HtmlFormatter
     from traitlets.config import Config
     show = Config(NbConvertBase=dict(display_data_priority=_SHOWN)) # no script, and of a widget its text
-    body = HTMLExporter(config=show, raw_template=_CELL, exclude_anchor_links=True, exclude_input_prompt=True, exclude_output_prompt=True).from_filename(str(notebook))[0]
+    body = HTMLExporter(config=show, raw_template=_CELL, embed_images=True, exclude_anchor_links=True, exclude_input_prompt=True, exclude_output_prompt=True).from_filename(str(notebook))[0]
     title = re.search(r'<h1[^>]*>(.*?)</h1>', body)
     head = f'<meta charset="utf-8"><title>{title[1] if title else Path(notebook).stem}</title><style>{HtmlFormatter().get_style_defs(".highlight")}{_STYLE}</style>'
     if asks := re.findall(_FETCHED, body): raise InputError(f'{notebook}: expected everything inside, found {"".join(asks[0])[:80]!r}; embed it in the notebook')
@@ -376,13 +382,13 @@ def _seconds(f:Callable) -> float:
     start = time.perf_counter(); f(); torch.cuda.is_available() and torch.cuda.synchronize()
     return time.perf_counter()-start
 
-def _in_turns(ways:Mapping[str,Callable], rounds:int=3) -> dict[str,tuple[float,float]]: # name -> (median seconds, how many times as fast as the first)
-    "Several ways to do the same, timed in turns."
-    for f in ways.values(): f() # caches, kernels, memory
-    times, first = [{n: _seconds(f) for n,f in ways.items()} for _ in range(rounds)], next(iter(ways))
+def _in_turns(ways:Mapping[str,Callable], rounds:int=3, bar:str='') -> dict[str,tuple[float,float]]: # name -> (median seconds, how many times as fast as the first)
+    from tqdm.auto import tqdm
+    rows, first = tqdm(range(-1, rounds), desc=bar, disable=not bar, leave=False), next(iter(ways)) # round -1 fills caches and does not count
+    times = [{n: _seconds(f) for n,f in ways.items()} for _ in rows][1:]
     return {n: (median(t[n] for t in times), median(t[first]/t[n] for t in times)) for n in ways}
 
-_KINDS = dict(warping='grid_sampler', resizing='upsample pool interpolate', normalising='norm', copying='copy contiguous clone cat permute fill zero empty', optimiser='Optimizer adam addcdiv lerp')
+_KINDS = dict(warping='sampler', resizing='upsample pool interpolate', normalising='norm', copying='copy contiguous clone cat permute fill zero empty', optimiser='Optimizer adam addcdiv lerp')
 def _kind(name:str, shapes) -> str: # of work, of an operator in a profile
     if 'conv' not in name.lower(): return next((k for k,words in _KINDS.items() if any(w in name for w in words.split())), 'other')
     weight = shapes[2 if 'backward' in name else 1] if len(shapes)>2 else ()
@@ -393,7 +399,7 @@ def _operator_shares(f:Callable) -> dict[str,float]: # kind of operator -> share
     from torch.profiler import ProfilerActivity, profile
     cuda, spent = torch.cuda.is_available(), {}
     with profile(activities=[ProfilerActivity.CPU]+[ProfilerActivity.CUDA]*cuda, record_shapes=True) as p: [f() for _ in range(3)]
-    for e in p.key_averages(group_by_input_shape=True):
+    for e in (e for e in p.key_averages(group_by_input_shape=True) if 'CPU' in str(e.device_type)): # a kernel's time is that of its operator
         spent[k] = spent.get(k := _kind(e.key, e.input_shapes), 0.)+(e.self_device_time_total if cuda else e.self_cpu_time_total)
     return {k: v/sum(spent.values()) for k,v in sorted(spent.items(), key=lambda o: -o[1]) if v}
 
@@ -439,7 +445,7 @@ def bench(
     dev = pick_device(device)
     model = build('fomm', preset, size=size, reconstruction='pyramid').to(dev).eval()
     ways, steps = _frame_ways(model, torch.rand(frames, 3, size, size, device=dev)), _training_ways(training, training_size, batch, dev)
-    out = dict(device=str(dev), threads=torch.get_num_threads(), frames={n: (s/frames, r) for n,(s,r) in _in_turns(ways, rounds).items()}, training=_in_turns(steps, rounds))
+    out = dict(device=str(dev), threads=torch.get_num_threads(), frames={n: (s/frames, r) for n,(s,r) in _in_turns(ways, rounds, progress*'frames').items()}, training=_in_turns(steps, rounds, progress*'training steps'))
     out['operators'] = {f'{preset} frame': _operator_shares(ways['prepared, fp32']), f'{training} step': _operator_shares(steps['fp32, channels last'])}
     if progress: print(bench_table(out))
     return out

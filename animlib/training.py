@@ -107,7 +107,8 @@ class RunState:
     def load(self, **parts) -> int: # the step to go on with
         "Fill `parts` from the newest state; 0 when there is none."
         if not self.files(): return 0
-        state = torch.load(self.files()[-1], map_location='cpu', weights_only=True)
+        try: state = torch.load(file := self.files()[-1], map_location='cpu', weights_only=True)
+        except Exception as e: raise InputError(f'{file}: the saved state cannot be read ({type(e).__name__}); copy it again, or start a new run') from e
         for k,v in parts.items(): v.load_state_dict(state[k])
         return state['step']
 
@@ -217,6 +218,7 @@ def fit(
     preview:Callable|None=None, # called with (model, step) every `preview_every` steps
     tensorboard:bool=False,
     progress:bool=True,
+    **info, # more for the header of the model file
 ) -> nn.Module: # trained, in eval mode, on the device
     "Train; leaves a run folder behind."
     t = Trainer(model, terms, data, cfg, run, device, data_name, resume, preview)
@@ -228,6 +230,6 @@ def fit(
         if t.main: _after_step(t, i+1, loss, log, bar)
     bar.close(); model.eval()
     name = '/'.join(Path(data_name).parts[-2:]) # a model file travels; the folders of this machine stay
-    if t.main: save_model(t.run/'model.safetensors', model, data=name, steps=cfg.steps, train=asdict(cfg))
+    if t.main: save_model(t.run/'model.safetensors', model, data=name, steps=cfg.steps, train=asdict(cfg), **info)
     t.acc.wait_for_everyone()
     return model

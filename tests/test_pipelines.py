@@ -165,3 +165,7 @@ def test_zoo_table_lists_the_zoo():
     lines = zoo_table().splitlines()
     assert len(lines)==2+len(zoo()) and all(any(l.startswith(f'| {n} |') for l in lines) for n in zoo())
     assert len({l.count('|') for l in lines})==1
+
+def test_readme_of_the_zoo_says_what_the_headers_say():
+    says = (share('data_samples','zoo')/'README.md').read_text(encoding='utf-8')
+    assert zoo_table() in says, 'put what animlib.pipelines.zoo_table() gives between the two marks of data_samples/zoo/README.md'
