@@ -112,7 +112,7 @@ def _models(a) -> None:
 # %% ../nbs/9_practice/96_cli.ipynb #c16
 def _demo(a) -> None:
     from animlib.pipelines import demo
-    demo(a.out, progress=_bar())
+    demo(a.out, a.actions, progress=_bar())
 
 def _bench(a) -> None:
     from animlib.pipelines import bench
@@ -158,8 +158,7 @@ _optional = lambda *names, **kw: (*names, kw)
 
 # %% ../nbs/9_practice/96_cli.ipynb #c21
 def _add_animate(commands):
-    o = _optional
-    _command(commands, 'animate', _animate, 'move a picture by a video', o('--model', required=True, help='a name of the zoo (animlib models), a .safetensors, a run, or an official .pth.tar'),
+    o = _optional; _command(commands, 'animate', _animate, 'move a picture by a video', o('--model', required=True, help='a name of the zoo (animlib models), a .safetensors, a run, or an official .pth.tar'),
         o('--source', required=True, nargs='+', metavar='IMG', help='a picture, or several for a method that uses them'),
         o('--driving', required=True, metavar='VIDEO', help='a video, gif, strip or folder of frames'),
         o('--out', required=True, help='ends in mp4 mov mkv webm gif webp png, or in / for a folder of pictures'),
@@ -191,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
     p = _Parser('animlib', description='Motion transfer you can read, run and trust.')
     p.add_argument('--version', action='version', version=f'animlib {__version__}')
     c, o = p.add_subparsers(metavar='command', required=True), _optional
-    _command(c, 'demo', _demo, 'the main job on samples that come along', o('--out', default='runs/demo', metavar='DIR', help='folder (runs/demo)'))
+    _command(c, 'demo', _demo, 'the main job on samples that come along', o('--out', default='runs/demo', metavar='DIR', help='folder (runs/demo)'), o('--actions', default='', metavar='FOLDER', help='the real Weizmann actions, if you have them: people of the test set are shown, too'))
     _add_animate(c); _add_train(c)
     _command(c, 'reconstruct', _reconstruct, 'rebuild held-out clips from their first frames and measure', _model, o('--data', required=True, help='toy:body, ..., or a folder of videos'),
         o('--out', metavar='DIR', help='folder (runs/reconstruct-MODEL)'), o('--limit', type=number, default=0, metavar='N', help='clips at most'), _device)

@@ -216,8 +216,7 @@ def fit(
     data_name:str='', # for config.json
     resume:bool=False, # go on with the run that is there
     preview:Callable|None=None, # called with (model, step) every `preview_every` steps
-    tensorboard:bool=False,
-    progress:bool=True,
+    tensorboard:bool=False, progress:bool=True,
     **info, # more for the header of the model file
 ) -> nn.Module: # trained, in eval mode, on the device
     "Train; leaves a run folder behind."
@@ -229,7 +228,6 @@ def fit(
         loss, log = t.step(i)
         if t.main: _after_step(t, i+1, loss, log, bar)
     bar.close(); model.eval()
-    name = '/'.join(Path(data_name).parts[-2:]) # a model file travels; the folders of this machine stay
-    if t.main: save_model(t.run/'model.safetensors', model, data=name, steps=cfg.steps, train=asdict(cfg), **info)
+    if t.main: save_model(t.run/'model.safetensors', model, data='/'.join(Path(data_name).parts[-2:]), steps=cfg.steps, train=asdict(cfg), **info) # not the whole path: the file travels
     t.acc.wait_for_everyone()
     return model
