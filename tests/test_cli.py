@@ -75,7 +75,8 @@ def test_stopping_a_training(tmp_path):
     "Ctrl-C: 130, one line, and it says how to go on."
     run = tmp_path/'run'
     argv = [sys.executable,'-m','animlib',*f'train fomm --data toy:arm --preset toy --steps 100000 --clips 2 --frames 2 --run {run} --device cpu -o batch=2 -o save_every=2 -o preview_every=0'.split()]
-    p = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
+    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) # started in the background, a shell's children ignore Ctrl-C
+    p = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV, preexec_fn=listen)
     try:
         until = time.time()+90
         while not [*(run/'state').glob('step-*.pt')] and time.time()<until and p.poll() is None: time.sleep(.05)
