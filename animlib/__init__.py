@@ -21,8 +21,11 @@ class _Package(ModuleType):
     animate = _Late('animate')
     build = _Late('checkpoints')
     load = _Late('checkpoints')
-    models = _Late('checkpoints')
     InputError = _Late('core')
+    @property
+    def models(self): return import_module(f'{__name__}.models') # a package that can be called
+    @models.setter
+    def models(self, package): pass # it stays what it is, whoever imports it first
     def __dir__(self): return sorted({*vars(self), *__all__})
 
 sys.modules[__name__].__class__ = _Package

@@ -83,7 +83,7 @@ def test_public_names_answer():
     assert out.stdout.strip()=='[]', out.stderr
 
 def test_submodules_do_not_hide_public_names():
-    out = python('import animlib.animate, animlib.models.fomm, animlib; print(callable(animlib.animate), callable(animlib.models))')
+    out = python('import animlib.animate, animlib.models.fomm, animlib; import animlib.models.fomm as f; print(callable(animlib.animate), callable(animlib.models) and bool(f.presets))')
     assert out.stdout.strip()=='True True', out.stderr
 
 def test_library_is_light_to_import():
