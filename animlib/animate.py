@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from einops import rearrange
-from .core import Animator, InputError, Keypoints, Prepared, expect_shape
+from .core import Animator, InputError, Keypoints, Prepared, as_images, expect_shape
 from .blocks import fold_norms
 from .data.video import Video, VideoWriter, probe, read_frames, read_image, resize_frame
 from .viz import to_uint8
@@ -82,7 +81,7 @@ def batches(
     if n<1: raise InputError(f'batch: expected 1 or more frames, found {n}')
     frames = iter(frames)
     while chunk := list(islice(frames, n)):
-        yield rearrange(torch.from_numpy(np.stack(chunk)).to(device).float()/255, 't h w c -> t c h w')
+        yield as_images(torch.from_numpy(np.stack(chunk)), device)
 
 def _joined(kps:list) -> Keypoints:
     "Batches of keypoints as one, without heatmaps."

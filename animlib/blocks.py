@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from einops import rearrange, repeat
+from einops import repeat
 
 # %% ../nbs/0_foundations/04_blocks.ipynb #c09
 def widths(

@@ -7,7 +7,7 @@ __all__ = ['METHODS', 'FORMAT', 'OFFICIAL', 'nearest', 'method_module', 'configu
            'official_cfg', 'read_official', 'from_official', 'convert', 'share', 'zoo', 'load', 'Models', 'models']
 
 # %% ../nbs/9_practice/90_checkpoints.ipynb #c03
-import difflib, hashlib, importlib, importlib.util, json, re, types
+import difflib, importlib, importlib.util, re, types
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import lru_cache
@@ -16,10 +16,10 @@ from pathlib import Path
 import torch, yaml
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from .core import Animator, InputError
+from .core import Animator, InputError, sha256
 from .geometry import Sampling
 from .data.video import expect_binary, sniff
-from .training import TrainCfg, read_header, save_model
+from .training import read_header, save_model
 
 # %% ../nbs/9_practice/90_checkpoints.ipynb #c07
 METHODS = dict(fomm='animlib.models.fomm') # method -> the module with its Cfg, build, terms and presets
@@ -257,12 +257,6 @@ def read_official(
     return _modules(state, path)
 
 # %% ../nbs/9_practice/90_checkpoints.ipynb #c25
-def _sha256(path) -> str:
-    h = hashlib.sha256()
-    with open(path,'rb') as f:
-        while block := f.read(1<<20): h.update(block)
-    return h.hexdigest()
-
 def _translate(modules:Mapping, how:Official, where) -> tuple[dict,dict]: # our name -> tensor, our name -> theirs
     if gone := [m for m in how.modules if m not in modules]: raise InputError(f'{where}: expected modules {", ".join(how.modules)}, found {", ".join(modules)}; {gone[0]} is missing: give the checkpoint of the whole model')
     if odd := [m for m in modules if m not in (*how.modules, *how.unused)]: raise InputError(f'{where}: module {odd[0]} has no place in this method; is the config the one that belongs to the checkpoint?')
@@ -290,7 +284,7 @@ def from_official(
     tensors, theirs = _translate(modules, how, where)
     model = fill(_build(method, cfg, 'config'), tensors, where, r'num_batches_tracked$', theirs)
     model.info = dict(official=dict(method=method, source=how.source, unused=[m for m in modules if m in how.unused], sampling=asdict(cfg.sampling)))
-    if not isinstance(checkpoint, Mapping): model.info['official'] |= dict(file=Path(checkpoint).name, sha256=_sha256(checkpoint))
+    if not isinstance(checkpoint, Mapping): model.info['official'] |= dict(file=Path(checkpoint).name, sha256=sha256(checkpoint))
     return model.eval()
 
 # %% ../nbs/9_practice/90_checkpoints.ipynb #c30

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 from einops import einsum, rearrange
-from .core import InputError, Keypoints
+from .core import InputError, Keypoints, as_images
 from .data.toy import clips as draw_clips, split_seed
 from .geometry import identity_grid, resize_grid, to_pixels
 
@@ -51,7 +51,7 @@ def _measuring(model):
 
 def _images(frames:Tensor, device) -> Tensor: # float `[t,3,h,w]`
     "Float images as they are, bytes `[t,h,w,3]` as floats."
-    return frames.to(device) if frames.is_floating_point() else rearrange(frames.to(device).float()/255, 't h w c -> t c h w')
+    return frames.to(device) if frames.is_floating_point() else as_images(frames, device)
 
 def _rebuild(model, video:Tensor, batch:int, device):
     "The prepared source, then a (true frames, Step) for every batch of frames of one video."

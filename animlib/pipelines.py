@@ -16,12 +16,12 @@ from pathlib import Path
 from statistics import median
 import torch
 from torch import Tensor
-from .core import InputError
+from .core import InputError, write_atomic
 from .geometry import resize_maps
 from .data import toy
 from .data.video import Clips, Video, open_folder
 from .losses.reconstruction import total_loss
-from .training import fit, read_header, save_model, write_atomic
+from .training import fit, read_header, save_model
 from .checkpoints import build, configure, load, method_module, nearest, share, zoo
 from .animate import animate_frames, find_keypoints, pick_device, ready
 from .metrics import reconstruct_clip, reconstruction_metrics, toy_metrics

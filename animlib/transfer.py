@@ -7,7 +7,6 @@ __all__ = ['MODES', 'absolute', 'relative', 'hull_area', 'movement_scale', 'norm
 
 # %% ../nbs/2_monkeynet/25_transfer.ipynb #c03
 from difflib import get_close_matches
-import torch
 from torch import Tensor
 from .core import InputError, Keypoints
 from .geometry import inverse_2x2

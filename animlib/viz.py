@@ -8,14 +8,13 @@ __all__ = ['to_uint8', 'heat_image', 'grid_image', 'filmstrip', 'enlarge', 'to_g
            'comparison', 'show']
 
 # %% ../nbs/0_foundations/07_viz.ipynb #c03
-import io, math, os
-from pathlib import Path
+import io, math
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from einops import rearrange, repeat
-from .core import InputError, Keypoints, Step, expect_shape
+from .core import InputError, Keypoints, Step, expect_shape, write_atomic
 from .geometry import identity_grid, from_pixels, resize_grid, resize_maps, to_pixels
 
 # %% ../nbs/0_foundations/07_viz.ipynb #c08
@@ -88,9 +87,7 @@ def to_gif(
     delays = [10*(b-a) for a,b in zip(ends, ends[1:])]
     file = io.BytesIO()
     first.save(file, 'GIF', save_all=True, append_images=rest, duration=delays, loop=0, optimize=True)
-    if path is not None:
-        part = Path(path).with_name(f'.{Path(path).name}.part')
-        part.write_bytes(file.getvalue()); os.replace(part, path)
+    if path is not None: write_atomic(path, lambda p: p.write_bytes(file.getvalue()))
     return file.getvalue()
 
 # %% ../nbs/0_foundations/07_viz.ipynb #c17

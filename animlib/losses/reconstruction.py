@@ -7,7 +7,7 @@ __all__ = ['VGG19_URL', 'l1', 'pyramid_levels', 'pyramid', 'Vgg19', 'load_vgg19'
            'reconstruction_term']
 
 # %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c03
-import functools, hashlib, os, pickle
+import functools, os, pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from ..blocks import AntiAlias
-from ..core import InputError
+from ..core import InputError, sha256
 
 # %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c09
 def l1(
@@ -81,13 +81,6 @@ class Vgg19(nn.Module):
 # %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c25
 VGG19_URL = 'https://download.pytorch.org/models/vgg19-dcbb9e9d.pth'
 
-def _sha256(p:Path) -> str:
-    "Hash of a file, read in pieces."
-    h = hashlib.sha256()
-    with open(p, 'rb') as f:
-        while piece := f.read(2**22): h.update(piece)
-    return h.hexdigest()
-
 def _refuse(p:Path, why:str, cause:Exception|None=None):
     "The one error about weights: which file, what is wrong, and the two ways out."
     raise InputError(f'VGG-19 weights {p}: {why}; put {VGG19_URL} at {p}, or use reconstruction=pyramid, which needs no weights') from cause
@@ -112,7 +105,7 @@ def load_vgg19(
 ) -> Vgg19:
     "VGG-19 with its published weights; InputError when they are missing or not the published ones."
     p = _find_weights(path)
-    want, got = Path(VGG19_URL).stem.split('-')[1], _sha256(p)
+    want, got = Path(VGG19_URL).stem.split('-')[1], sha256(p)
     if not got.startswith(want):
         with open(p, 'rb') as f: page = f.read(64).lstrip().startswith(b'<')
         _refuse(p, f'{"a web page" if page else "damaged or another file"} (SHA-256 starts with {got[:8]}, expected {want})')

@@ -8,7 +8,6 @@ __all__ = ['presets', 'FommCfg', 'build', 'terms']
 # %% ../../nbs/3_fomm/34_models.fomm.ipynb #c03
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from ..geometry import OURS, Sampling
 from ..core import Animator
 from ..detectors.jacobian import JacobianDetector

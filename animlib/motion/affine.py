@@ -6,7 +6,6 @@
 __all__ = ['affine_grids', 'affine_motion']
 
 # %% ../../nbs/3_fomm/30_motion.affine.ipynb #c03
-import torch
 from torch import Tensor
 from einops import rearrange, einsum
 from ..core import Keypoints
