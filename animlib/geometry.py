@@ -22,6 +22,7 @@ class Sampling:
     "How grids address pixels. The default is animlib's one convention; official weights may need another."
     corners:bool=True        # -1 and 1 are pixel centres when an image is read; False: they are the image's outer edges
     resize_corners:bool=True # the same question when a grid or a mask is resized
+    resize:str='bilinear'    # how grids and masks are resized: bilinear | nearest
 
 OURS = Sampling()
 
@@ -64,13 +65,20 @@ def from_pixels(
     return 2*px/(px.new_tensor([size[1],size[0]])-1)-1
 
 # %% ../nbs/0_foundations/00_geometry.ipynb #c20
+def _nearest(maps:Tensor, size:tuple[int,int], sampling:Sampling) -> Tensor:
+    "The pixel that is nearest in the convention's own coordinates; where corners are no pixel centres, as torch picks them."
+    if not sampling.resize_corners: return F.interpolate(maps, size, mode='nearest')
+    rows, cols = (torch.linspace(0, n-1, m, device=maps.device).round().long() for n,m in zip(maps.shape[-2:], size))
+    return maps[...,rows,:][...,cols]
+
 def resize_maps(
     maps:Tensor, # `[b,c,h,w]`
     size:tuple[int,int], # (rows, columns) wanted
     sampling:Sampling=OURS,
 ) -> Tensor: # `[b,c,*size]`
-    "Bilinear resize; nothing happens when the size is right already."
+    "Bilinear (or nearest) resize; nothing happens when the size is right already."
     if maps.shape[-2:]==tuple(size): return maps
+    if sampling.resize=='nearest': return _nearest(maps, tuple(size), sampling)
     return F.interpolate(maps, tuple(size), mode='bilinear', align_corners=sampling.resize_corners)
 
 def resize_grid(

@@ -29,9 +29,9 @@ def relative(
     scale:float=1., # displacements are multiplied by it: `movement_scale`, or 1
 ) -> Keypoints: # batch t; covariances are the driving's
     "The source's shape moved by the driving's change since `kp_d0` (Monkey-Net eq. 7; FOMM, testing stage)."
-    xy = kp_s.xy + scale*(kp_d.xy-kp_d0.xy)
-    if kp_s.jac is None or kp_d.jac is None: return Keypoints(xy, cov=kp_d.cov)
-    return Keypoints(xy, kp_d.jac @ inverse_2x2(kp_d0.jac) @ kp_s.jac, kp_d.cov)
+    add = lambda s, d, d0: None if s is None or d is None else s+scale*(d-d0)
+    jac = None if kp_s.jac is None or kp_d.jac is None else kp_d.jac @ inverse_2x2(kp_d0.jac) @ kp_s.jac
+    return Keypoints(add(kp_s.xy, kp_d.xy, kp_d0.xy), jac, kp_d.cov, code=add(kp_s.code, kp_d.code, kp_d0.code))
 
 # %% ../nbs/2_monkeynet/25_transfer.ipynb #c16
 def _half_hull(points:list) -> list:
@@ -60,7 +60,8 @@ def movement_scale(
     kp_s:Keypoints, # of the source; its first element counts
     kp_d0:Keypoints, # of the driving's reference frame; its first element counts
 ) -> float:
-    "How many times larger the source's figure is than the driving's."
+    "How many times larger the source's figure is than the driving's; 1 where there are no points, but a code."
+    if not kp_s.xy.shape[1]: return 1.
     return (_solid_hull(kp_s.xy[0], 'source')/_solid_hull(kp_d0.xy[0], 'driving'))**.5
 
 # %% ../nbs/2_monkeynet/25_transfer.ipynb #c24

@@ -249,7 +249,7 @@ def _stages(step:Step, rows:int, by:int, driving:Tensor|None) -> dict:
     posed, kp_s, kp_d = step.frame if step.driving is None else step.driving, step.kp_s, step.kp_d
     out = dict(source=enlarge(many(step.source), by))
     if shown is not None: out['driving'] = enlarge(many(shown), by)
-    out['anchors'] = torch.stack([_anchored(f, kp_s[min(i,len(kp_s)-1)], kp_d[min(i,len(kp_d)-1)], by) for i,f in enumerate(many(posed))])
+    if kp_d.xy.shape[1]: out['anchors'] = torch.stack([_anchored(f, kp_s[min(i,len(kp_s)-1)], kp_d[min(i,len(kp_d)-1)], by) for i,f in enumerate(many(posed))])
     if hasattr(step.flow.warp, 'grid'):
         pictures = torch.stack([flow_image(g, size) for g in many(step.flow.warp.grid)])
         out[f'flow, full at {full_colour(size):.0f} px'] = enlarge(pictures, by)

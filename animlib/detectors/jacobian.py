@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from einops import rearrange, einsum, repeat
 from ..geometry import full_precision
 from ..core import Keypoints
-from ..heatmaps import spatial_softmax, expected_xy
-from ..blocks import AntiAlias, Hourglass
+from ..heatmaps import expected_xy
+from .keypoint import KeypointDetector
 
 # %% ../../nbs/3_fomm/31_detectors.jacobian.ipynb #c09
 @full_precision
@@ -27,20 +27,16 @@ def read_jacobian(
     return einsum(heat, field, 'b k h w, b k i j h w -> b k i j')
 
 # %% ../../nbs/3_fomm/31_detectors.jacobian.ipynb #c12
-class JacobianDetector(nn.Module):
+class JacobianDetector(KeypointDetector):
     "Frame to keypoints with local affine frames; sees one frame only (FOMM section 3.1)."
     def __init__(self, n_kp:int=10, base:int=32, depth:int=5, most:int=1024, scale:float=.25, temperature:float=.1,
                  kernel:int=7, pad:int=0, jacobian:bool=True, shared_jacobian:bool=False):
-        super().__init__()
-        self.shrink, self.body = AntiAlias(scale), Hourglass(3, base, depth, most)
-        self.score = nn.Conv2d(self.body.n_out, n_kp, kernel, padding=pad)
+        super().__init__(n_kp, base, depth, most, scale, temperature, kernel, pad, covariance=False, shrink='antialias')
         self.jacobian = nn.Conv2d(self.body.n_out, 4 if shared_jacobian else 4*n_kp, kernel, padding=pad) if jacobian else None
-        self.temperature, self.stride = temperature, self.shrink.every*self.body.stride
         if jacobian:
             nn.init.zeros_(self.jacobian.weight)
             self.jacobian.bias.data = torch.eye(2).flatten().tile(self.jacobian.out_channels//4)
     def forward(self, frame:Tensor) -> Keypoints: # `[b,3,h,w]`
-        y = self.body(self.shrink(frame))
-        heat = spatial_softmax(self.score(y), self.temperature)
+        y, heat = self.look(frame)
         jac = None if self.jacobian is None else read_jacobian(heat, self.jacobian(y))
         return Keypoints(expected_xy(heat), jac, heat=heat)

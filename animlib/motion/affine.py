@@ -10,6 +10,7 @@ from torch import Tensor
 from einops import rearrange, einsum
 from ..core import Keypoints
 from ..geometry import identity_grid, inverse_2x2, full_precision, with_background
+from .translation import translation_grids
 
 # %% ../../nbs/3_fomm/30_motion.affine.ipynb #c09
 @full_precision
@@ -19,9 +20,9 @@ def affine_grids(
     size:tuple[int,int], # (rows, columns) of the grids
 ) -> Tensor: # `[b,k,h,w,2]` where pixel z of the driving frame comes from in the source, if keypoint k alone moved it
     "FOMM eq. 4-5: T_sd(z) = p_s + J_s J_d^-1 (z - p_d); keypoints without Jacobians move by translation."
+    if src.jac is None: return translation_grids(src, drv, size)
     off = identity_grid(*size, like=drv.xy) - rearrange(drv.xy, 'b k xy -> b k 1 1 xy')
-    if src.jac is not None: off = einsum(src.jac @ inverse_2x2(drv.jac), off, 'b k i j, b k h w j -> b k h w i')
-    return off + rearrange(src.xy, 'b k xy -> b k 1 1 xy')
+    return einsum(src.jac @ inverse_2x2(drv.jac), off, 'b k i j, b k h w j -> b k h w i') + rearrange(src.xy, 'b k xy -> b k 1 1 xy')
 
 # %% ../../nbs/3_fomm/30_motion.affine.ipynb #c17
 def affine_motion(
