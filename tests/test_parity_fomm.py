@@ -1,42 +1,28 @@
 """FOMM against the official code: numbers it gave for small random weights (tests/golden/fomm.*), the names and shapes of
 the published checkpoints (tests/golden/fomm_keys.json), and models of other sizes. No network, no download."""
-import json
 from functools import lru_cache
-from pathlib import Path
 import pytest, torch
-from torch.testing import assert_close
-from safetensors.torch import load_file
 from animlib.blocks import AntiAlias, fold_norms
-from animlib.checkpoints import from_official, read_model
-from animlib.core import InputError, Keypoints
+from animlib.checkpoints import critic_from_official, from_official, read_model
+from animlib.core import InputError
 from animlib.geometry import Sampling, identity_grid, point_jacobian, warp, warp_each
+from animlib.losses.adversarial import fooling, judging
 from animlib.losses.equivariance import equivariance, jacobian_error, position_error
+from animlib.losses.reconstruction import total_loss
 from animlib.splines import Spline
 from animlib.training import save_model
 from animlib.transfer import movement_scale, relative
+from parity import Golden, blank, block, both, close, conv, count, hourglass, near, one_thread, random_state, residual, shapes
 
-here = Path(__file__).parent/'golden'
-G = load_file(here/'fomm.safetensors')
-CONFIG = json.loads((here/'fomm.json').read_text())['config']
-KEYS = json.loads((here/'fomm_keys.json').read_text())
-STATE = {m: {k.split('.',2)[2]: v for k,v in G.items() if k.startswith(f'sd.{m}.')} for m in ('kp_detector','generator','discriminator')}
-SOURCE, DRIVING, FIRST = (G[f'in.{k}'] for k in ('source','driving','driving_initial'))
-both = pytest.mark.parametrize('c', ['true','false'])
+G = Golden('fomm', 'kp_detector', 'generator', 'discriminator')
+CONFIG, KEYS, STATE = G.config, G.keys, G.state
+SOURCE, DRIVING, FIRST = (G[k] for k in ('source','driving','driving_initial'))
+official, want = G.model, G.want
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    n = torch.get_num_threads(); torch.set_num_threads(1)
-    with torch.no_grad(): yield
-    torch.set_num_threads(n)
-
-@lru_cache(None)
-def official(c='true'): return from_official('fomm', STATE, CONFIG, align_corners=c=='true')
 @lru_cache(None)
 def step(c):
     with torch.no_grad(): return official(c)(SOURCE, DRIVING)
-def want(c, name): return G[f'out.ac_{c}.{name}']
-def near(a, b, atol): assert_close(a, b, atol=atol, rtol=0)
-def draw(c): return Spline(identity_grid(5,5).flatten(0,1), G['in.transform.control_params'][:,0,:,None].expand(-1,-1,2), G['in.transform.theta'], 'l1')
+def draw(c): return Spline(identity_grid(5,5).flatten(0,1), G['transform.control_params'][:,0,:,None].expand(-1,-1,2), G['transform.theta'], 'l1')
 
 # ---- numbers of the official code, images read with corners aligned (as the weights were trained) and not ----
 @both
@@ -71,14 +57,24 @@ def test_equivariance_losses_with_the_same_draw(c):
     near(frame, want(c,'transformed_frame'), 1e-4); near(kp_t.xy, want(c,'transformed_kp.value'), 1e-4)
     near(t(kp_t.xy), want(c,'transform.warp_of_transformed_kp'), 1e-4); near(point_jacobian(t, kp_t.xy), want(c,'transform.jacobian_at_transformed_kp'), 1e-4)
     for error,name in ((position_error,'value'), (jacobian_error,'jacobian')):
-        assert_close(10*error(s.kp_d, kp_t, t), G[f'loss.ac_{c}.equivariance_{name}'].reshape(()), rtol=1e-4, atol=0)
+        close(10*error(s.kp_d, kp_t, t), G.losses[f'loss.ac_{c}.equivariance_{name}'])
 
 def test_the_loss_term_itself():
     out = equivariance(step('true'), transform=draw('true'))
-    for ours,theirs in dict(xy='value', jac='jacobian').items(): assert_close(10*out[ours], G[f'loss.ac_true.equivariance_{theirs}'].reshape(()), rtol=1e-4, atol=0)
+    for ours,theirs in dict(xy='value', jac='jacobian').items(): close(10*out[ours], G.losses[f'loss.ac_true.equivariance_{theirs}'])
+
+@both
+def test_the_critic_and_its_losses(c):
+    net, cfg = critic_from_official('fomm', STATE, CONFIG); s = step(c)
+    assert (cfg.gan, cfg.matching, cfg.critic_depth, cfg.critic_spectral, cfg.critic_sees_keypoints)==(1., 10., 3, False, False)
+    *layers, scores = net(DRIVING, s.kp_d)[0]
+    for i,x in enumerate(layers[1:]): near(x, want(c,f'discriminator.features.{i}'), 1e-4)
+    near(scores, want(c,'discriminator.map'), 1e-4)
+    ours = total_loss(dict(fool=fooling(net, cfg.gan, (0., *[cfg.matching]*3)), **judging(net)), s)[1]
+    for a,b in {'fool.gan':'gen_gan', 'fool.matching':'feature_matching', 'critic':'disc_gan'}.items(): close(ours[a], G.losses[f'loss.ac_{c}.{b}'])
 
 @pytest.mark.parametrize('scale', ['1','0.5','0.25','0.125'])
-def test_pyramid_levels(scale): near(AntiAlias(float(scale))(DRIVING), G[f'out.any.prediction_{scale}'], 1e-6) # of the driving frame; the name is theirs
+def test_pyramid_levels(scale): near(AntiAlias(float(scale))(DRIVING), G.tensors[f'out.any.prediction_{scale}'], 1e-6) # of the driving frame; the name is theirs
 
 def test_the_conventions_are_told_apart():
     assert (step('true').frame-want('false','prediction')).abs().max()>1e-2 and (step('false').frame-want('true','prediction')).abs().max()>1e-2
@@ -104,30 +100,21 @@ def test_through_our_file(c, tmp_path):
     assert back.cfg==official(c).cfg and back.cfg.sampling==Sampling(c=='true', False) and back.info['official']['unused']==['discriminator']
     assert torch.equal(back(SOURCE,DRIVING).frame, step(c).frame)
 
-# ---- other sizes: names and shapes written down a second time, from the description of the network ----
-def conv(name, a, b, k): return {f'{name}.weight': [b,a,k,k], f'{name}.bias': [b]}
-def norm(name, n): return {**{f'{name}.{o}': [n] for o in ('weight','bias','running_mean','running_var')}, f'{name}.num_batches_tracked': []}
-def block(name, a, b, k=3): return conv(f'{name}.conv', a, b, k) | norm(f'{name}.norm', b)
+# ---- other sizes ----
 def gauss(name, scale): return {} if scale==1 else {f'{name}.weight': [3,1]+[2*round(4*(1/scale-1)/2)+1]*2}
-def hourglass(name, n_in, p):
-    w = lambda i: min(p['max_features'], p['block_expansion']*2**i); n = p['num_blocks']; out = {}
-    for i in range(n): out |= block(f'{name}.encoder.down_blocks.{i}', n_in if i==0 else w(i), w(i+1))
-    for j,i in enumerate(reversed(range(n))): out |= block(f'{name}.decoder.up_blocks.{j}', (1 if j==0 else 2)*w(i+1), w(i))
-    return out, p['block_expansion']+n_in
 def official_shapes(config):
     p = config['model_params']; k,jac = p['common_params']['num_kp'], p['common_params']['estimate_jacobian']
     d,g = p['kp_detector_params'], p['generator_params']; m = g['dense_motion_params']
-    det,n = hourglass('predictor', 3, d)
+    det,n = hourglass('predictor.', 3, d)
     det |= conv('kp', n, k, 7) | gauss('down', d['scale_factor'])
     if jac: det |= conv('jacobian', n, 4*(1 if d.get('single_jacobian_map') else k), 7)
-    gen,n = hourglass('dense_motion_network.hourglass', 4*(k+1), m)
+    gen,n = hourglass('dense_motion_network.hourglass.', 4*(k+1), m)
     gen |= conv('dense_motion_network.mask', n, k+1, 7) | gauss('dense_motion_network.down', m['scale_factor'])
     if g['estimate_occlusion_map']: gen |= conv('dense_motion_network.occlusion', n, 1, 7)
     w = lambda i: min(g['max_features'], g['block_expansion']*2**i); top = g['num_down_blocks']
     gen |= block('first', 3, w(0), 7) | conv('final', w(0), 3, 7)
     for i in range(top): gen |= block(f'down_blocks.{i}', w(i), w(i+1)) | block(f'up_blocks.{i}', w(top-i), w(top-i-1))
-    for i in range(g['num_bottleneck_blocks']):
-        for o in (1,2): gen |= conv(f'bottleneck.r{i}.conv{o}', w(top), w(top), 3) | norm(f'bottleneck.r{i}.norm{o}', w(top))
+    for i in range(g['num_bottleneck_blocks']): gen |= residual(f'bottleneck.r{i}', w(top))
     return dict(kp_detector=det, generator=gen)
 
 def config(kp=10, jac=True, det=(32,1024,5,.25), dense=(64,1024,5,.25), gen=(64,512,2,6), occlusion=True, **more):
@@ -135,14 +122,7 @@ def config(kp=10, jac=True, det=(32,1024,5,.25), dense=(64,1024,5,.25), gen=(64,
     g = dict(zip(('block_expansion','max_features','num_down_blocks','num_bottleneck_blocks'), gen))
     return dict(dataset_params=dict(frame_shape=[256,256,3]), train_params=dict(num_epochs=100), model_params=dict(
         common_params=dict(num_kp=kp, num_channels=3, estimate_jacobian=jac), kp_detector_params=dict(temperature=.1, **part(det), **more),
-        generator_params=dict(**g, estimate_occlusion_map=occlusion, dense_motion_params=part(dense)), discriminator_params=dict(scales=[1], sn=True)))
-
-def shapes(modules): return {m: {k: list(v.shape) for k,v in d.items()} for m,d in modules.items()}
-def random_state(config):
-    g = torch.Generator().manual_seed(0)
-    fresh = lambda k,s: torch.zeros(s, dtype=torch.int64) if k.endswith('tracked') else torch.rand(s, generator=g)*.1+(.5 if k.endswith('var') else 0)
-    return {m: {k: fresh(k,s) for k,s in d.items()} for m,d in official_shapes(config).items()}
-def count(model): return sum(p.numel() for p in model.parameters())
+        generator_params=dict(**g, estimate_occlusion_map=occlusion, dense_motion_params=part(dense)), discriminator_params=dict(scales=[1], sn=True, block_expansion=32, max_features=512, num_blocks=4)))
 
 def test_the_second_listing_is_right():
     del_d = lambda d: {m: v for m,v in d.items() if m!='discriminator'}
@@ -154,7 +134,7 @@ OTHERS = dict(few=dict(kp=3, det=(8,32,3,.5), dense=(8,24,3,.5), gen=(8,24,1,1))
 @pytest.mark.parametrize('name', OTHERS)
 def test_other_sizes_are_accounted_for(name):
     tiny = dict(kp=4, det=(8,32,2,.25), dense=(8,32,3,.25), gen=(8,32,2,1))
-    c = config(**tiny|OTHERS[name]); state = random_state(c); size = 96
+    c = config(**tiny|OTHERS[name]); state = random_state(official_shapes(c)); size = 96
     m = from_official('fomm', state, c)
     used = sum(v.numel() for d in state.values() for k,v in d.items() if not k.endswith('tracked'))
     assert used==sum(v.numel() for k,v in m.state_dict().items() if not k.endswith('tracked'))
@@ -167,7 +147,7 @@ def test_other_sizes_are_accounted_for(name):
 @pytest.mark.parametrize('wrong', [dict(kp=5), dict(occlusion=False), dict(jac=False), dict(single_jacobian_map=True), dict(gen=(8,32,2,2)), dict(dense=(8,32,2,.25)), dict(det=(8,32,2,.5))], ids=str)
 def test_another_config_than_the_trained_one_is_refused(wrong):
     tiny = dict(kp=4, det=(8,32,2,.25), dense=(8,32,3,.25), gen=(8,32,2,1))
-    with pytest.raises(InputError): from_official('fomm', random_state(config(**tiny)), config(**tiny|wrong))
+    with pytest.raises(InputError): from_official('fomm', random_state(official_shapes(config(**tiny))), config(**tiny|wrong))
 
 # ---- the published size ----
 @lru_cache(None)
@@ -187,3 +167,7 @@ def test_heatmaps_are_cropped_and_stretched():
     kp = d(x); d.score.weight.zero_()
     assert kp.heat.shape[-2:]==(58,58)
     near(kp.xy[0,0], torch.tensor([2*(40-3)/57-1, 2*(10-3)/57-1]), .02)
+
+def test_published_critics_are_accounted_for():
+    net,cfg = critic_from_official('fomm', blank(KEYS['modules']), config())
+    assert cfg.critic_spectral and count(net)==2_758_849
