@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['l1', 'psnr', 'moving', 'reconstruct_clip', 'reconstruction_metrics', 'endpoint_error', 'warp_error', 'warp_positions',
-           'joint_reader', 'toy_metrics']
+           'joint_reader', 'toy_metrics', 'transfer_metrics', 'frechet_distance', 'embedding_distance',
+           'encoder_features']
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c03
 import math, time
+from collections.abc import Callable
 from contextlib import contextmanager
 import torch
 from torch import Tensor
@@ -15,6 +17,7 @@ from einops import einsum, rearrange
 from .core import InputError, Keypoints, as_images
 from .data.toy import clips as draw_clips, split_seed
 from .geometry import identity_grid, resize_grid, to_pixels
+from .transfer import movement_scale, transfer
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c08
 def l1(
@@ -73,11 +76,11 @@ def reconstruct_clip(
         pre,*steps = _rebuild(model, video, batch, device)
         steps = [s for _,s in steps]
     join = lambda name: torch.cat([getattr(s.kp_d, name) for s in steps]) if getattr(steps[0].kp_d, name) is not None else None
-    kp_d = Keypoints(join('xy'), join('jac'), join('cov'))
+    kp_d = Keypoints(**{k: join(k) for k in ('xy','jac','cov','code')})
     frames = torch.cat([s.frame.to(video.device) for s in steps])
     return frames, dict(kp_s=pre.kp, kp_d=kp_d, seconds=time.perf_counter()-start)
 
-# %% ../nbs/9_practice/92_metrics.ipynb #c16
+# %% ../nbs/9_practice/92_metrics.ipynb #c15
 def _add(sums:dict, more:dict):
     "Add numbers to running sums, in place."
     for k,v in more.items(): sums[k] = sums.get(k,0)+float(v)
@@ -98,7 +101,7 @@ def _pixel_means(s:dict) -> dict:
     out |= {f'{k}_ratio': out[k]/out[f'{k}_copy'] for k in ('l1','l1_moving')}
     return out | dict(psnr=-10*math.log10(max(s['squares']/s['frames'], 1e-12)), frames=int(s['frames']))
 
-# %% ../nbs/9_practice/92_metrics.ipynb #c17
+# %% ../nbs/9_practice/92_metrics.ipynb #c16
 def reconstruction_metrics(
     model, # Animator
     clips, # `Clips`: len() and frames(i) -> bytes `[t,h,w,3]`
@@ -117,7 +120,7 @@ def reconstruction_metrics(
             for true,step in rebuilt: _add(sums, _pixel_sums(true, step.frame, pre.source, still))
     return _pixel_means(sums) | dict(clips=n)
 
-# %% ../nbs/9_practice/92_metrics.ipynb #c20
+# %% ../nbs/9_practice/92_metrics.ipynb #c19
 def endpoint_error(
     grid:Tensor, # `[b,h',w',2]` of the model, any resolution
     true_grid:Tensor, # `[b,h,w,2]`
@@ -144,21 +147,21 @@ def warp_positions(
     places = rearrange(identity_grid(*size), 'h w xy -> 1 xy h w')
     return rearrange(flow.warp(places, 'border'), 'b xy h w -> b h w xy')
 
-# %% ../nbs/9_practice/92_metrics.ipynb #c23
+# %% ../nbs/9_practice/92_metrics.ipynb #c22
 def joint_reader(
-    xy:Tensor, # `[n,k,2]` learned keypoints of n frames
+    xy:Tensor, # `[n,k,2]` learned keypoints of n frames, or any `[n,...]` numbers that describe them
     joints:Tensor, # `[n,j,2]` true joints
     seen:Tensor, # `[n,j]` bool: which of them count
     ridge:float=1e-6, # per frame; keeps keypoints that never move harmless
 ): # function from keypoints `[m,k,2]` to joints `[m,j,2]`
     "Least squares with a bias from all keypoints to each joint."
-    row = lambda p: torch.cat([rearrange(p.double(), 'n k xy -> n (k xy)'), p.new_ones(len(p), 1, dtype=torch.double)], 1)
+    row = lambda p: torch.cat([p.double().flatten(1), p.new_ones(len(p), 1, dtype=torch.double)], 1)
     x, s = row(xy), seen.double()
     moments = einsum(x, s, x, 'n p, n j, n q -> j p q') + ridge*len(x)*torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     weights = torch.linalg.solve(moments, einsum(x, s, joints.double(), 'n p, n j, n j xy -> j p xy'))
     return lambda p: einsum(row(p), weights, 'n p, j p xy -> n j xy').to(p.dtype)
 
-# %% ../nbs/9_practice/92_metrics.ipynb #c26
+# %% ../nbs/9_practice/92_metrics.ipynb #c25
 _CHUNK = 8 # clips drawn at once: fixed, so that neither `batch` nor memory changes which clips are measured
 
 def _toy_chunks(family, n, t, size, split):
@@ -166,10 +169,11 @@ def _toy_chunks(family, n, t, size, split):
 
 def _toy_grids(model, video:Tensor, batch:int): # yields `[n,h,w,2]` for frames 1, 2, ...
     "Where the model reads for every later frame, with frame 0 as the source."
-    parts = [(model.prepare(v[:,0]), v) for v in video.split(batch)]
+    parts, own = [(model.prepare(v[:,0]), v) for v in video.split(batch)], getattr(model.generator, 'positions', None) # X2Face's flow points elsewhere
+    where = lambda pre, f: warp_positions(f, video.shape[-2:]) if own is None else own(pre.source, f)
     for d in range(1, video.shape[1]):
-        flows = [model.drive(pre, model.detector(v[:,d]), v[:,d]).flow for pre,v in parts]
-        yield torch.cat([warp_positions(f, video.shape[-2:]).cpu() for f in flows])
+        flows = [(pre, model.drive(pre, model.detector(v[:,d]), v[:,d]).flow) for pre,v in parts]
+        yield torch.cat([where(pre, f).cpu() for pre,f in flows])
 
 def _toy_warps(model, chunks, batch:int, device) -> dict:
     "Warp errors in px over visible pixels, and over those of the figure, of the model and of zero motion."
@@ -184,16 +188,20 @@ def _toy_warps(model, chunks, batch:int, device) -> dict:
     out = {k: v/sums[k.replace('error','n')] for k,v in sums.items() if 'error' in k}
     return out | {f'{w}_ratio': out[f'{w}_error']/out[f'{w}_error_zero'] for w in ('warp','figure')}
 
-# %% ../nbs/9_practice/92_metrics.ipynb #c27
+# %% ../nbs/9_practice/92_metrics.ipynb #c26
+def _description(kp:Keypoints) -> Tensor: # `[n,k,2]`, or `[n,c]` where there is a code instead
+    "What a detector says of each frame, as numbers."
+    return kp.xy if kp.code is None else kp.code.double()
+
 def _toy_points(model, chunks, device) -> tuple[Tensor,Tensor,Tensor]: # `[n,k,2]`, `[n,j,2]`, `[n,j]`
     "Learned keypoints and true joints of every frame."
     found, true, seen = [],[],[]
     for c in chunks:
-        for v in c.video: found.append(model.detector(v.to(device)).xy.cpu())
+        for v in c.video: found.append(_description(model.detector(v.to(device))).cpu())
         true.append(rearrange(c.joints, 'n t j xy -> (n t) j xy')); seen.append(rearrange(c.seen, 'n t j -> (n t) j'))
     return torch.cat(found), torch.cat(true), torch.cat(seen)
 
-# %% ../nbs/9_practice/92_metrics.ipynb #c28
+# %% ../nbs/9_practice/92_metrics.ipynb #c27
 def _joint_errors(fit:tuple, test:tuple, size:tuple[int,int]) -> dict:
     "Error in px of joints read from keypoints, and of a reader that sees nothing."
     true, seen = test[1:]
@@ -217,3 +225,62 @@ def toy_metrics(
         out = _toy_warps(model, draw(split,n), batch, device)
         fit = _toy_points(model, draw('train' if split=='val' else 'val', max(64,2*n)), device)
         return out | _joint_errors(fit, _toy_points(model, draw(split,n), device), (size,size))
+
+# %% ../nbs/9_practice/92_metrics.ipynb #c32
+def transfer_metrics(
+    model, # Animator
+    family:str, # of the toy world
+    mode:str='relative', # one of `transfer.MODES`
+    n:int=16, # pairs of identities
+    t:int=16, # frames of each film
+    size:int=64, # px, both sides
+    split:str='test',
+) -> dict[str,float]: # l1, l1_copy (the source), l1_driving (the driving frame), l1_ratio (to the better of the two)
+    "Cross-identity transfer against the true answer, over all frames but the first."
+    cast, sums = draw_clips(family, 2*n, 1, 16, split_seed(split)), {}
+    who, motion = cast.identity.tolist(), cast.pose.tolist()[:n]
+    driving, true = (draw_clips(family, n, t, size, 0, identity=o, pose=motion).video for o in (who[:n], who[n:]))
+    with _measuring(model) as device:
+        for d,a in zip(driving.to(device), true.to(device)):
+            pre, kp = model.prepare(a[:1]), model.detector(d)
+            scale = movement_scale(pre.kp, kp[:1]) if mode=='relative' else 1.
+            frame = model.drive(pre, transfer(mode, pre.kp, kp, kp[:1], scale)).frame
+            _add(sums, {k: l1(x[-t+1:], a[1:]).sum() for k,x in dict(l1=frame, l1_copy=a[:1].expand_as(a), l1_driving=d).items()})
+    out = {k: v/(n*(t-1)) for k,v in sums.items()}
+    return out | dict(l1_ratio=out['l1']/min(out['l1_copy'], out['l1_driving']))
+
+# %% ../nbs/9_practice/92_metrics.ipynb #c35
+def frechet_distance(
+    a:Tensor, # `[n,d]` features of one set of frames
+    b:Tensor, # `[m,d]` of another; n, m >= 2, and well above d for a number that means much
+) -> float: # >= 0; for other sizes of sets it is another number
+    "FID's formula: the distance between the Gaussians that fit two sets."
+    if a.ndim!=2 or b.ndim!=2 or a.shape[1]!=b.shape[1] or min(len(a),len(b))<2:
+        raise InputError(f'frechet_distance: expected two sets `[n,d]`, `[m,d]` of at least 2 rows, found {tuple(a.shape)} and {tuple(b.shape)}; use the same features for both')
+    (ma,ca), (mb,cb) = ((x.mean(0), torch.atleast_2d(torch.cov(x.T))) for x in (a.detach().cpu().double(), b.detach().cpu().double()))
+    values, axes = torch.linalg.eigh(ca)
+    root = (axes*values.clamp(min=0).sqrt()) @ axes.mT
+    both = torch.linalg.eigvalsh(root@cb@root).clamp(min=0).sqrt().sum()
+    return ((ma-mb).square().sum()+ca.trace()+cb.trace()-2*both).clamp(min=0).item()
+
+def embedding_distance(
+    a:Tensor, # `[t,d]` features of a film
+    b:Tensor, # `[t,d]` of the true one
+    squared:bool=True, # False: the mean absolute difference, as before 2019
+) -> float:
+    "AED as it is measured: squared differences summed over features, then the mean over frames."
+    if a.ndim!=2 or a.shape!=b.shape: raise InputError(f'embedding_distance: expected features `[t,d]` of two films of the same length, found {tuple(a.shape)} and {tuple(b.shape)}')
+    gap = (a-b).detach().double()
+    return (gap.square().sum(-1) if squared else gap.abs().mean(-1)).mean().item()
+
+# %% ../nbs/9_practice/92_metrics.ipynb #c37
+def encoder_features(
+    model, # a trained Animator
+    batch:int=64, # frames at once
+) -> Callable[[Tensor],Tensor]: # frames `[t,3,h,w]` in [0,1] -> features `[t,d]`
+    "Every level of a trained generator's encoder, averaged over space: for rows of one table only."
+    def look(frames:Tensor) -> Tensor:
+        with _measuring(model) as device:
+            said = [model.generator.encode(model.check_frame(x.to(device))) for x in frames.split(batch)]
+        return torch.cat([torch.cat([level.float().mean((-2,-1)) for level in levels], 1) for levels in said]).cpu()
+    return look

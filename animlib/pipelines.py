@@ -20,6 +20,7 @@ from .core import InputError, write_atomic
 from .geometry import resize_maps
 from .data import toy
 from .data.video import Clips, Video, open_folder
+from .losses.adversarial import judging
 from .losses.reconstruction import total_loss
 from .training import fit, read_header, save_model
 from .checkpoints import build, configure, load, method_module, nearest, share, zoo
@@ -122,9 +123,9 @@ def train(
     "Train a method on data; what `animlib train` and the papermill notebook call."
     cfg, how = configure(method, preset, **options)
     module, films = method_module(method), open_data(data, cfg.size, 'train', clips, frames, progress)
-    torch.manual_seed(how.seed); model = module.build(cfg)
+    torch.manual_seed(how.seed); model, critic = module.build(cfg), module.critic(cfg)
     if init: _start_from(model, init)
-    fit(model, module.terms(cfg), films, how, run, device, str(data), resume, _previewer(run, films), tensorboard, progress, **(dict(init=Path(init).name) if init else {}))
+    fit(model, module.terms(cfg, critic=critic), films, how, run, device, str(data), resume, _previewer(run, films), tensorboard, progress, critic, critic and judging(critic), **(dict(init=Path(init).name) if init else {}))
     return Path(run)
 
 # %% ../nbs/9_practice/94_pipelines.ipynb #c15
