@@ -51,7 +51,7 @@ def test_every_way_of_giving_the_driving_is_the_same(model, other, clip, files):
     assert apart(run(model, other, clip), strip).max()<=1      # floats, rounded to bytes first
     for close in ('film.mp4', 'film.gif'):
         got = run(model, other, files/close)
-        assert len(got)==T and apart(got, strip).mean()<apart(Video(strip.frames.flip(0)), strip).mean()/4, close  # colours change a little, order does not
+        assert len(got)==T and apart(got, strip).mean()<apart(Video(strip.frames.flip(0)), strip).mean()/2, close  # colours change a little, order does not
 
 def test_every_way_of_giving_the_source_is_the_same(model, other, files, tmp_path):
     byte = (other*255).round().byte(); image = byte.permute(1,2,0).numpy()
