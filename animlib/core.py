@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['InputError', 'expect_shape', 'write_atomic', 'sha256', 'as_images', 'Keypoints', 'GridWarp', 'Flow', 'OneWarp',
-           'Prepared', 'Step', 'check_size', 'Animator']
+           'Prepared', 'Step', 'check_size', 'Animator', 'at_rest']
 
 # %% ../nbs/0_foundations/01_core.ipynb #c03
 import hashlib, os
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+import torch
 from torch import Tensor, nn
 from einops import parse_shape, rearrange
 from .geometry import Sampling, OURS, warp
@@ -156,3 +158,13 @@ class Animator(nn.Module):
         pre = source if isinstance(source, Prepared) else self.prepare(source)
         if isinstance(driving, Keypoints): return self.drive(pre, driving)
         return self.drive(pre, self.detector(self.check_frame(driving)), driving)
+
+# %% ../nbs/0_foundations/01_core.ipynb #c32
+@contextmanager
+def at_rest(model:nn.Module):
+    "Evaluation mode without gradients; gives the model's device, and puts its mode back."
+    was = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(): yield next((p.device for p in model.parameters()), torch.device('cpu'))
+    finally: model.train(was)

@@ -9,12 +9,11 @@ __all__ = ['presets', 'to_numbers', 'to_keypoints', 'as_moments', 'thicken', 'Fo
 
 # %% ../nbs/2_monkeynet/27_forecast.ipynb #c03
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from einops import rearrange, repeat
-from .core import InputError, Keypoints, as_images
+from .core import InputError, Keypoints, as_images, at_rest
 from .geometry import full_precision, to_pixels
 
 # %% ../nbs/2_monkeynet/27_forecast.ipynb #c08
@@ -120,15 +119,6 @@ def forecast_error(
     return dict(xy=each[...,:2].mean()) | (dict(cov=each[...,2:].mean()) if each.shape[-1]>2 else {})
 
 # %% ../nbs/2_monkeynet/27_forecast.ipynb #c21
-@contextmanager
-def _resting(model):
-    "Evaluation mode without gradients; gives the model's device, and puts its mode back."
-    was = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(): yield next((p.device for p in model.parameters()), torch.device('cpu'))
-    finally: model.train(was)
-
 def read_sequences(
     model, # Animator: its detector is asked
     clips, # `Clips`: len() and frames(i) -> bytes `[t,h,w,3]`
@@ -138,7 +128,7 @@ def read_sequences(
 ) -> list[Tensor]: # `[t,n]` of every clip
     "The keypoints of every frame of every clip, as numbers."
     from tqdm.auto import tqdm
-    with _resting(model) as device:
+    with at_rest(model) as device:
         look = lambda part: to_numbers(model.detector(model.check_frame(as_images(part, device))), covariance).cpu()
         each = tqdm(range(len(clips)), desc='reading keypoints', unit='clip', disable=not progress, leave=False, mininterval=2)
         found = [[look(p) for p in clips.frames(i).split(batch)] for i in each]
@@ -199,7 +189,7 @@ def paint(
     batch:int=16, # frames at once
 ) -> Tensor: # `[t,3,h,w]` on the picture's device
     "A film from one picture: its figure in the poses that the rows say."
-    with _resting(model) as device:
+    with at_rest(model) as device:
         pre = model.prepare(picture[None].to(device))
         films = [model.drive(pre, _complete(to_keypoints(p.to(device), pre.kp.xy.shape[1]), pre.kp, model.detector)).frame for p in numbers.split(batch)]
     return torch.cat([f.to(picture.device) for f in films]).float()
@@ -216,6 +206,6 @@ def imagine(
     length:int=0, # frames; 0: the forecaster's own
 ) -> Tensor: # `[t,3,h,w]`, first the model's own painting of the picture
     "Image-to-video translation (Monkey-Net section 4): detect, forecast, paint."
-    with _resting(model) as device: kp = model.detector(model.check_frame(picture[None].to(device)))
-    with _resting(forecaster) as own: said = forecaster(to_numbers(kp, forecaster.cfg.covariance).to(own), length=length)
+    with at_rest(model) as device: kp = model.detector(model.check_frame(picture[None].to(device)))
+    with at_rest(forecaster) as own: said = forecaster(to_numbers(kp, forecaster.cfg.covariance).to(own), length=length)
     return paint(model, picture, said.numbers[0])

@@ -10,11 +10,10 @@ __all__ = ['l1', 'psnr', 'moving', 'reconstruct_clip', 'reconstruction_metrics',
 # %% ../nbs/9_practice/92_metrics.ipynb #c03
 import math, time
 from collections.abc import Callable
-from contextlib import contextmanager
 import torch
 from torch import Tensor
 from einops import einsum, rearrange
-from .core import InputError, Keypoints, as_images
+from .core import InputError, Keypoints, as_images, at_rest
 from .data.toy import clips as draw_clips, split_seed
 from .geometry import identity_grid, resize_grid, to_pixels
 from .transfer import movement_scale, transfer
@@ -43,15 +42,6 @@ def moving(
     return (source-driving).abs().amax(-3)>threshold
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c11
-@contextmanager
-def _measuring(model):
-    "Evaluation mode without gradients; gives the model's device, and puts its mode back."
-    was = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(): yield next((p.device for p in model.parameters()), torch.device('cpu'))
-    finally: model.train(was)
-
 def _images(frames:Tensor, device) -> Tensor: # float `[t,3,h,w]`
     "Float images as they are, bytes `[t,h,w,3]` as floats."
     return frames.to(device) if frames.is_floating_point() else as_images(frames, device)
@@ -72,7 +62,7 @@ def reconstruct_clip(
 ) -> tuple[Tensor,dict]: # frames `[t,3,h,w]` on the video's device; kp_s, kp_d (batch t) and seconds
     "Rebuild a video from its own first frame, every frame of it, absolute keypoints."
     start = time.perf_counter()
-    with _measuring(model) as device:
+    with at_rest(model) as device:
         pre,*steps = _rebuild(model, video, batch, device)
         steps = [s for _,s in steps]
     join = lambda name: torch.cat([getattr(s.kp_d, name) for s in steps]) if getattr(steps[0].kp_d, name) is not None else None
@@ -112,7 +102,7 @@ def reconstruction_metrics(
     "Reconstruction of every frame of every clip from its first frame, against copying that frame."
     from tqdm.auto import tqdm
     n, sums = min(limit or len(clips), len(clips)), {}
-    with _measuring(model) as device:
+    with at_rest(model) as device:
         for i in tqdm(range(n), desc='reconstructing', unit='clip', disable=not progress, leave=False, mininterval=2):
             rebuilt = _rebuild(model, clips.frames(i), batch, device)
             pre = next(rebuilt)
@@ -221,7 +211,7 @@ def toy_metrics(
     "Motion and keypoints against the truth of the toy world."
     if t<2: raise InputError(f'toy_metrics: expected clips of at least 2 frames, found t={t}; frame 0 is the source')
     draw = lambda split, n: _toy_chunks(family, n, t, size, split)
-    with _measuring(model) as device:
+    with at_rest(model) as device:
         out = _toy_warps(model, draw(split,n), batch, device)
         fit = _toy_points(model, draw('train' if split=='val' else 'val', max(64,2*n)), device)
         return out | _joint_errors(fit, _toy_points(model, draw(split,n), device), (size,size))
@@ -240,7 +230,7 @@ def transfer_metrics(
     cast, sums = draw_clips(family, 2*n, 1, 16, split_seed(split)), {}
     who, motion = cast.identity.tolist(), cast.pose.tolist()[:n]
     driving, true = (draw_clips(family, n, t, size, 0, identity=o, pose=motion).video for o in (who[:n], who[n:]))
-    with _measuring(model) as device:
+    with at_rest(model) as device:
         for d,a in zip(driving.to(device), true.to(device)):
             pre, kp = model.prepare(a[:1]), model.detector(d)
             scale = movement_scale(pre.kp, kp[:1]) if mode=='relative' else 1.
@@ -280,7 +270,7 @@ def encoder_features(
 ) -> Callable[[Tensor],Tensor]: # frames `[t,3,h,w]` in [0,1] -> features `[t,d]`
     "Every level of a trained generator's encoder, averaged over space: for rows of one table only."
     def look(frames:Tensor) -> Tensor:
-        with _measuring(model) as device:
+        with at_rest(model) as device:
             said = [model.generator.encode(model.check_frame(x.to(device))) for x in frames.split(batch)]
         return torch.cat([torch.cat([level.float().mean((-2,-1)) for level in levels], 1) for levels in said]).cpu()
     return look

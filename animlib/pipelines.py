@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 import torch
 from torch import Tensor
-from .core import InputError, write_atomic
+from .core import InputError, at_rest, write_atomic
 from .geometry import resize_maps
 from .data import toy
 from .data.video import Clips, Video, open_folder
@@ -90,12 +90,9 @@ def _previewer(
     source, driving = (torch.stack([v[i] for v in picks]) for i in (0, -1))
     film = picks[0][:24]
     def preview(model, step:int):
-        was, dev = model.training, next(model.parameters()).device
-        model.eval()
-        with torch.inference_mode():
+        with at_rest(model) as dev:
             row = model(source.to(dev), driving.to(dev))
             moved = model(model.prepare(film[:1].to(dev)), model.detector(film.to(dev))).frame.cpu()
-        model.train(was)
         write_atomic(Path(run)/'preview.png', lambda p: Image.fromarray(to_uint8(comparison(row))).save(p, 'png'))
         write_atomic(Path(run)/'preview.gif', lambda p: p.write_bytes(to_gif(torch.cat([film, moved], -1), None, 10)))
     return preview

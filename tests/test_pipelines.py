@@ -62,6 +62,21 @@ def test_bench_compares_in_turns(tmp_path):
     assert found['frames']['plain, fp32'][1]==1 and {'prepared, fp32','prepared, bf16'}<=set(found['frames']) and all(s>0 and math.isfinite(r) for s,r in found['training'].values())
     assert all(abs(sum(kinds.values())-1)<1e-6 for kinds in found['operators'].values()) and any(k.startswith('convolution') for k in found['operators']['toy step'])
 
+def test_ablate_trains_measures_and_goes_on(tmp_path):
+    given = dict(method='monkeynet', data='toy:arm', variants=['no F','full'], out='abl', steps=4, clips=3, frames=4, eval_clips=2, device='cpu', options=dict(batch=2))
+    run_notebook('ablate', tmp_path/'a.ipynb', given, cwd=tmp_path, progress=False)
+    found = json.loads((tmp_path/'abl'/'ablation.json').read_text()); rows = found['variants']
+    assert [*rows]==['no F','full'] and rows['no F']['weights']<rows['full']['weights'] and (found['device'], found['steps'])==('cpu', 4)
+    assert abs(rows['no F']['metrics'][0]['warp_ratio']-1)<1e-3 and pictures(tmp_path/'a.ipynb')==2 and (tmp_path/'abl'/'films.jpg').exists() # no flow: nothing is read elsewhere
+    assert '| no F |' in text(tmp_path/'a.ipynb') and 'one seed' in text(tmp_path/'a.ipynb')
+    run_notebook('ablate', tmp_path/'b.ipynb', given, cwd=tmp_path, progress=False)
+    assert json.loads((tmp_path/'abl'/'ablation.json').read_text())==found
+
+def test_forecast_compares_with_doing_nothing(tmp_path):
+    run_notebook('forecast', tmp_path/'f.ipynb', dict(model='monkeynet-body', run='fc', steps=5, clips=4, frames=12, length=8, hidden=8, eval_clips=2, device='cpu'), cwd=tmp_path, progress=False)
+    assert (tmp_path/'fc'/'model.safetensors').exists() and pictures(tmp_path/'f.ipynb')>=1
+    said = text(tmp_path/'f.ipynb').lower(); assert all(word in said for word in ('fid','aed','hold'))
+
 @pytest.mark.parametrize('p', [pytest.param(p, id=p.stem) for p in shipped])
 def test_parameters_say_what_they_are(p):
     for name,o in notebook_parameters(p).items():
