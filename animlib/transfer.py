@@ -77,6 +77,7 @@ def best_frame(
 ) -> int: # number of the driving frame
     "The driving frame whose shape is nearest to the source's: the one to start relative transfer from."
     source, frames = (getattr(q,'xy',q).detach().cpu() for q in (kp_s,kp_all))
+    if not source.shape[-2]: raise InputError('best_frame: expected keypoints, found a model that has a code and no points; leave it out')
     want = normalise_shape(source[0] if source.ndim==3 else source)
     solid = [i for i,xy in enumerate(frames) if hull_area(xy)>1e-6]
     if not solid: raise InputError('best_frame: expected a driving video whose keypoints span an area, found none that do; start from its first frame')
