@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['InputError', 'expect_shape', 'write_atomic', 'sha256', 'as_images', 'Keypoints', 'GridWarp', 'Flow', 'OneWarp',
-           'Prepared', 'Step', 'check_size', 'Animator', 'at_rest']
+           'Prepared', 'Step', 'check_size', 'at_rest', 'Animator']
 
 # %% ../nbs/0_foundations/01_core.ipynb #c03
 import hashlib, os
@@ -132,7 +132,17 @@ def check_size(
         near = max(stride, round(bad[0]/stride)*stride)
         raise InputError(f'frame size {size[0]}x{size[1]}: this model needs multiples of {stride} (nearest: {near}); pass size={near} (--size {near})')
 
-# %% ../nbs/0_foundations/01_core.ipynb #c31
+# %% ../nbs/0_foundations/01_core.ipynb #c30
+@contextmanager
+def at_rest(model:nn.Module):
+    "Evaluation mode without gradients; gives the model's device, and puts its mode back."
+    was = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(): yield next((p.device for p in model.parameters()), torch.device('cpu'))
+    finally: model.train(was)
+
+# %% ../nbs/0_foundations/01_core.ipynb #c33
 class Animator(nn.Module):
     "Detector, motion, dense flow and generator: one picture moved by another's keypoints."
     method, n_sources = 'none', 1 # the registry's name; how many source pictures are used, None: any number
@@ -158,13 +168,3 @@ class Animator(nn.Module):
         pre = source if isinstance(source, Prepared) else self.prepare(source)
         if isinstance(driving, Keypoints): return self.drive(pre, driving)
         return self.drive(pre, self.detector(self.check_frame(driving)), driving)
-
-# %% ../nbs/0_foundations/01_core.ipynb #c32
-@contextmanager
-def at_rest(model:nn.Module):
-    "Evaluation mode without gradients; gives the model's device, and puts its mode back."
-    was = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(): yield next((p.device for p in model.parameters()), torch.device('cpu'))
-    finally: model.train(was)
