@@ -20,7 +20,7 @@ from .core import Animator, InputError, Keypoints, Prepared, as_images, expect_s
 from .blocks import fold_norms
 from .data.video import Video, VideoWriter, probe, read_frames, read_image, resize_frame
 from .viz import to_uint8
-from .transfer import MODES, best_frame as nearest_frame, movement_scale, normalise_shape, transfer
+from .transfer import best_frame as nearest_frame, check_mode, movement_scale, normalise_shape, transfer
 from .checkpoints import load
 
 # %% ../nbs/9_practice/91_animate.ipynb #c08
@@ -182,13 +182,13 @@ def animate_stream(
         if kp_d0 is None: kp_d0 = kp_d[:1]
         if not best_frame: seen.append(Keypoints(kp_d.xy.cpu()))
         amount = _amount(scale, pre.kp, kp_d0) if mode=='relative' else 1.
-        yield to_uint8(animate_frames(model, pre, transfer(mode, pre.kp, kp_d, kp_d0, amount), precision))
-    if seen: _say(advise(pre.kp.to('cpu'), _joined(seen), mode))
+        yield to_uint8(animate_frames(model, pre, transfer(mode, pre.kp, kp_d, kp_d0, amount, model.disentangler), precision))
+    if seen: _say([*advise(pre.kp.to('cpu'), _joined(seen), mode), *model.doubts(_joined(seen))])
 
 # %% ../nbs/9_practice/91_animate.ipynb #c34
 def _refuse(driving, out, mode:str):
     "What can be known to be wrong before a model is loaded."
-    if mode not in MODES: transfer(mode, None, None)
+    check_mode(mode)
     if out is None: return
     VideoWriter(out)
     if isinstance(driving, (str,Path)) and Path(out).expanduser().resolve()==Path(driving).expanduser().resolve():
@@ -225,8 +225,8 @@ def animate(
     "One picture moved by one video."
     _refuse(driving, out, mode)
     model = ready(model, device)
-    size = size or getattr(model.cfg, 'size', None)
-    pictures = open_source(source, model.n_sources, size, fit)
+    check_mode(mode, model.disentangler is not None)
+    pictures = open_source(source, model.n_sources, size or getattr(model.cfg, 'size', None), fit)
     model.check_frame(pictures[0] if pictures.ndim==5 else pictures)
     if isinstance(source, (list,tuple)) and model.n_sources and len(source)>model.n_sources:
         _say([f'{model.method} uses {model.n_sources} of the {len(source)} source pictures: the first'])

@@ -24,8 +24,8 @@ from .data.video import expect_binary, sniff
 from .training import read_header, save_model
 
 # %% ../nbs/9_practice/90_checkpoints.ipynb #c07
-METHODS = {m: f'animlib.models.{m}' for m in ('x2face','monkeynet','fomm')} # method -> the module with its Cfg, build, critic, terms and presets
-PARTS = dict(forecast='animlib.forecast') # networks beside them that are kept in the same kind of file
+METHODS = {m: f'animlib.models.{m}' for m in ('x2face','monkeynet','fomm','mraa','tpsmm')} # method -> the module with its Cfg, build, critic, terms and presets
+PARTS = {m: f'animlib.{m}' for m in ('forecast','disentangle')} # networks beside them that are kept in the same kind of file
 
 def nearest(name:str, names) -> str:
     "'did you mean' for every misspelt name."
@@ -34,8 +34,8 @@ def nearest(name:str, names) -> str:
 
 def method_module(method:str) -> types.ModuleType:
     "The module of a method."
-    if method not in {**METHODS, **PARTS}: raise InputError(f'method {method!r}: unknown; {nearest(method, METHODS)}')
-    return importlib.import_module({**METHODS, **PARTS}[method])
+    if method not in METHODS|PARTS: raise InputError(f'method {method!r}: unknown; {nearest(method, METHODS)}')
+    return importlib.import_module((METHODS|PARTS)[method])
 
 def configure(
     method:str, # a key of METHODS
@@ -112,7 +112,7 @@ def _header(path) -> dict:
     again = 'upgrade animlib, or train or convert the model again'
     if not h: raise InputError(f'{path}: expected a model of animlib, found tensors without its header; only files that animlib wrote carry the config that is needed')
     if h.get('format')!=FORMAT: raise InputError(f'{path}: expected format {FORMAT!r}, found {h.get("format")!r}; {again}')
-    if h.get('method') not in {**METHODS, **PARTS}: raise InputError(f'{path}: method {h.get("method")!r} is unknown to this animlib ({", ".join(METHODS)}); {again}')
+    if h.get('method') not in METHODS|PARTS: raise InputError(f'{path}: method {h.get("method")!r} is unknown to this animlib ({", ".join(METHODS)}); {again}')
     return h
 
 def _build(method:str, cfg, where) -> Animator:
@@ -189,12 +189,12 @@ def official_cfg(
     given = _their_options(method, tree)
     ours = {o: _value(given[k], getattr(like,o), f'config: {how.root or "option"}.{k}') for k,o in how.options.items()}
     for k,o in how.options.items():
-        if ours[o] is not False and ours[o]<=0 and o not in ('pad','groups'): raise InputError(f'config: {how.root or "option"}.{k}: expected more than 0, found {given[k]}')
+        if not isinstance(ours[o], (bool,str)) and ours[o]<=0 and o not in ('pad','groups'): raise InputError(f'config: {how.root or "option"}.{k}: expected more than 0, found {given[k]}')
     for k,f in how.more.items(): ours |= f(given[k])
     size = ((tree.get('dataset_params') or {}).get('frame_shape') or [like.size])[0]
     corners = how.corners if align_corners is None else align_corners
     sampling = Sampling(corners, how.resize_as_corners and corners, ours.pop('resize', 'bilinear'))
-    return replace(like, **ours, **how.ours, size=_value(size, like.size, 'config: dataset_params.frame_shape'), sampling=sampling)
+    return replace(like, **ours, **how.ours, **how.whole(tree), size=_value(size, like.size, 'config: dataset_params.frame_shape'), sampling=sampling)
 
 # %% ../nbs/9_practice/90_checkpoints.ipynb #c21
 def _modules(state, where) -> dict[str,dict[str,Tensor]]:
@@ -228,7 +228,7 @@ def read_official(
 def _translate(modules:Mapping, how:Official, where, wanted=None, rules=None) -> tuple[dict,dict]: # our name -> tensor, our name -> theirs
     wanted, rules = wanted or how.modules, rules or how.rules
     if gone := [m for m in wanted if m not in modules]: raise InputError(f'{where}: expected modules {", ".join(wanted)}, found {", ".join(modules)}; {gone[0]} is missing: give the checkpoint of the whole model')
-    if odd := [m for m in modules if m not in (*how.modules, *how.unused)]: raise InputError(f'{where}: module {odd[0]} has no place in this method; is the config the one that belongs to the checkpoint?')
+    if odd := [m for m in modules if m not in (*how.modules, *how.unused, *how.optional)]: raise InputError(f'{where}: module {odd[0]} has no place in this method; is the config the one that belongs to the checkpoint?')
     tensors, theirs = {}, {}
     for full,v in ((f'{m}.{k}',v) for m in wanted for k,v in modules[m].items() if not k.endswith('num_batches_tracked')):
         ours = _rename(full, rules)
@@ -249,8 +249,9 @@ def from_official(
     if seems!=method: raise InputError(f'config: looks like {seems}, not like {method}; give the yaml that belongs to the checkpoint')
     where, how = ('checkpoint' if isinstance(checkpoint, Mapping) else checkpoint), OFFICIAL[method]
     modules = _modules(checkpoint, where) if isinstance(checkpoint, Mapping) else read_official(checkpoint)
-    cfg = official_cfg(method, tree, align_corners)
-    tensors, theirs = _translate(modules, how, where)
+    cfg, more = official_cfg(method, tree, align_corners), [m for m in how.optional if m in modules]
+    for m in more: cfg = replace(cfg, **how.optional[m])
+    tensors, theirs = _translate(modules, how, where, (*how.modules, *more))
     model = fill(_build(method, cfg, 'config'), tensors, where, r'num_batches_tracked$', theirs)
     model.info = dict(official=dict(method=method, source=how.source, unused=[m for m in modules if m in how.unused], sampling=asdict(cfg.sampling)))
     if not isinstance(checkpoint, Mapping): model.info['official'] |= dict(file=Path(checkpoint).name, sha256=sha256(checkpoint))

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from einops import parse_shape, rearrange
-from .geometry import Sampling, OURS, warp
+from .geometry import Sampling, OURS, warp, with_background
 
 # %% ../nbs/0_foundations/01_core.ipynb #c09
 class InputError(ValueError):
@@ -121,6 +121,7 @@ class Step:
     flow:Flow
     frame:Tensor         # `[b,3,h,w]` the result, in [0,1]
     model:nn.Module      # for loss terms that look again (equivariance)
+    camera:Tensor|None=None # `[b,3,3]` motion of the background, where a model predicts it
 
 # %% ../nbs/0_foundations/01_core.ipynb #c28
 def check_size(
@@ -146,9 +147,10 @@ def at_rest(model:nn.Module):
 class Animator(nn.Module):
     "Detector, motion, dense flow and generator: one picture moved by another's keypoints."
     method, n_sources = 'none', 1 # the registry's name; how many source pictures are used, None: any number
-    def __init__(self, detector:nn.Module, motion:Callable, dense:nn.Module, generator:nn.Module, cfg=None):
-        super().__init__()
+    def __init__(self, detector:nn.Module, motion:Callable, dense:nn.Module, generator:nn.Module, cfg=None, background:nn.Module|None=None, disentangler:nn.Module|None=None):
+        super().__init__() # the last two: where the camera went, of both frames (MRAA); whose shape, whose pose (for transfer alone)
         self.detector, self.motion, self.dense, self.generator, self.cfg = detector, motion, dense, generator, cfg
+        self.background, self.disentangler = background, disentangler
     @property
     def stride(self) -> int: return max(getattr(m,'stride',1) for m in (self.detector, self.dense, self.generator))
     def prepare(self, source:Tensor) -> Prepared: # `[b,3,h,w]`, or `[b,n,3,h,w]`; most methods use the first
@@ -159,12 +161,29 @@ class Animator(nn.Module):
         "A frame must be RGB and divisible by the model's stride."
         got = expect_shape(x, 'b c h w', c=3); check_size((got['h'], got['w']), self.stride)
         return x
-    def drive(self, pre:Prepared, kp_d:Keypoints, driving:Tensor|None=None) -> Step:
-        "The work of one driving frame, or of a batch of them."
-        flow = self.dense(pre.small, pre.kp, kp_d, self.motion(pre.kp, kp_d, pre.small.shape[-2:]))
-        return Step(pre.source, driving, pre.kp, kp_d, flow, self.generator(pre.features, flow), self)
     def forward(self, source:'Tensor|Prepared', driving:'Tensor|Keypoints') -> Step:
         "`(source, driving)` for training; `(prepared, kp_d)` for animation."
         pre = source if isinstance(source, Prepared) else self.prepare(source)
         if isinstance(driving, Keypoints): return self.drive(pre, driving)
         return self.drive(pre, self.detector(self.check_frame(driving)), driving)
+
+# %% ../nbs/0_foundations/01_core.ipynb #c34
+def _drive(self:Animator, pre:Prepared, kp_d:Keypoints, driving:Tensor|None=None) -> Step:
+    "The work of one driving frame, or of a batch of them."
+    grids, camera = self.motion(pre.kp, kp_d, pre.small.shape[-2:]), None
+    if self.background is not None and driving is not None: # of one film: animation has no such pair, and its background stands still
+        camera = self.background(pre.source, driving)
+        grids = with_background(grids[:,1:], self.background.grid(camera, grids.shape[2:4]))
+    flow = self.dense(pre.small, pre.kp, kp_d, grids)
+    return Step(pre.source, driving, pre.kp, kp_d, flow, self.generator(pre.features, flow), self, camera)
+
+def _doubts(self:Animator, kp:Keypoints) -> list[str]: # one sentence each
+    "What the motion could not make use of in the keypoints of a film."
+    return getattr(self.motion, 'doubts', lambda kp: [])(kp)
+
+def _at(self:Animator, progress:float): # 0 to 1
+    "How far the training is, for the parts that change on the way (TPSMM's dropout)."
+    for m in self.modules():
+        if m is not self and hasattr(m, 'at'): m.at(progress)
+
+Animator.drive, Animator.doubts, Animator.at = _drive, _doubts, _at

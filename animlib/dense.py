@@ -44,12 +44,12 @@ def motion_evidence(
 class DenseMotion(nn.Module):
     "Candidates to `Flow`: sees source pixels and keypoints, never driving pixels (FOMM section 3.2)."
     def __init__(self, n_kp:int=10, base:int=64, depth:int=5, most:int=1024, scale:float=.25, kernel:int=7,
-                 occlusion:bool=True, var:float=.01, sampling:Sampling=OURS):
+                 occlusion:bool=True, bumps:Bumps=Bumps(), sampling:Sampling=OURS):
         super().__init__()
         self.shrink, self.body = AntiAlias(scale), Hourglass((n_kp+1)*4, base, depth, most)
         self.mask = nn.Conv2d(self.body.n_out, n_kp+1, kernel, padding=kernel//2)
         self.occlusion = nn.Conv2d(self.body.n_out, 1, kernel, padding=kernel//2) if occlusion else None
-        self.bumps, self.sampling, self.stride = Bumps(var=var), sampling, frame_stride(scale, self.body.stride)
+        self.bumps, self.sampling, self.stride = bumps, sampling, frame_stride(scale, self.body.stride)
     def forward(self, small:Tensor, kp_s:Keypoints, kp_d:Keypoints, grids:Tensor) -> Flow:
         y = self.body(motion_evidence(small, kp_s, kp_d, grids, self.bumps, self.sampling))
         weights = self.mask(y).float().softmax(1)

@@ -8,13 +8,15 @@ __all__ = ['presets', 'to_numbers', 'to_keypoints', 'as_moments', 'thicken', 'Fo
            'imagine']
 
 # %% ../nbs/2_monkeynet/27_forecast.ipynb #c03
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 import torch
 from torch import Tensor, nn
 from einops import rearrange, repeat
 from .core import InputError, Keypoints, as_images, at_rest
 from .geometry import full_precision, to_pixels
+from .heatmaps import principal_variances
 
 # %% ../nbs/2_monkeynet/27_forecast.ipynb #c08
 def to_numbers(
@@ -55,9 +57,7 @@ def thicken(
     floor:float=.001, # of the smaller eigenvalue, squared half-widths
 ) -> Tensor: # `[...,2,2]`
     "A covariance that is too thin gets what it lacks, in all directions."
-    (a,b),(_,c) = cov[...,0,:].unbind(-1), cov[...,1,:].unbind(-1)
-    thin = (a+c)/2-torch.hypot((a-c)/2, b)
-    return cov+(floor-thin).clamp(min=0)[...,None,None]*torch.eye(2, device=cov.device, dtype=cov.dtype)
+    return cov+(floor-principal_variances(cov)[1]).clamp(min=0)[...,None,None]*torch.eye(2, device=cov.device, dtype=cov.dtype)
 
 # %% ../nbs/2_monkeynet/27_forecast.ipynb #c14
 @dataclass(frozen=True)
@@ -125,11 +125,12 @@ def read_sequences(
     covariance:bool=True, # False: positions alone
     batch:int=64, # frames at once
     progress:bool=True,
+    rows:Callable|None=None, # keypoints to rows of numbers; None: `to_numbers`
 ) -> list[Tensor]: # `[t,n]` of every clip
     "The keypoints of every frame of every clip, as numbers."
     from tqdm.auto import tqdm
     with at_rest(model) as device:
-        look = lambda part: to_numbers(model.detector(model.check_frame(as_images(part, device))), covariance).cpu()
+        look = lambda part: (rows or partial(to_numbers, covariance=covariance))(model.detector(model.check_frame(as_images(part, device)))).cpu()
         each = tqdm(range(len(clips)), desc='reading keypoints', unit='clip', disable=not progress, leave=False, mininterval=2)
         found = [[look(p) for p in clips.frames(i).split(batch)] for i in each]
     return [torch.cat(parts) for parts in found]

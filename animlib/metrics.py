@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['l1', 'psnr', 'moving', 'reconstruct_clip', 'reconstruction_metrics', 'endpoint_error', 'warp_error', 'warp_positions',
-           'joint_reader', 'toy_metrics', 'transfer_metrics', 'frechet_distance', 'embedding_distance',
+           'joint_reader', 'toy_metrics', 'toy_transfers', 'transfer_metrics', 'frechet_distance', 'embedding_distance',
            'encoder_features']
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c03
@@ -84,11 +84,17 @@ def _pixel_sums(true:Tensor, frame:Tensor, source:Tensor, still:Tensor) -> dict:
         out |= {f'l1{name}': gap.mean((-1,-2)).sum(), f'l1_moving{name}': gap[moved].sum()}
     return out
 
+def _flicker_sums(error:Tensor, true:Tensor) -> dict: # `[t,3,h,w]` each, one clip
+    "How much an error changes from frame to frame, and how much the film itself does."
+    change = lambda v: (v[1:]-v[:-1]).abs().mean((-3,-2,-1)).double().sum()
+    return dict(steps=len(true)-1, flicker=change(error), flicker_film=change(true))
+
 def _pixel_means(s:dict) -> dict:
     "Sums to means, with the ratio to copying."
     if not s['pixels']: raise InputError('metrics: expected clips in which something moves, found no pixel that differs from its first frame by more than 0.1; use longer clips')
     out = {k: v/s['pixels' if 'moving' in k else 'frames'] for k,v in s.items() if k.startswith('l1')}
     out |= {f'{k}_ratio': out[k]/out[f'{k}_copy'] for k in ('l1','l1_moving')}
+    if s['steps']: out |= dict(flicker=s['flicker']/s['steps'], flicker_ratio=s['flicker']/max(s['flicker_film'], 1e-12))
     return out | dict(psnr=-10*math.log10(max(s['squares']/s['frames'], 1e-12)), frames=int(s['frames']))
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c16
@@ -98,7 +104,7 @@ def reconstruction_metrics(
     limit:int|None=None, # clips measured, the first ones; None: all
     progress:bool=True,
     batch:int=32, # frames at once
-) -> dict[str,float]: # l1, l1_moving (each with _copy, _zero, _ratio), psnr (dB, of the mean squared error), frames, clips
+) -> dict[str,float]: # l1, l1_moving (each with _copy, _zero, _ratio), flicker (and its _ratio to the film's own change), psnr (dB, of the mean squared error), frames, clips
     "Reconstruction of every frame of every clip from its first frame, against copying that frame."
     from tqdm.auto import tqdm
     n, sums = min(limit or len(clips), len(clips)), {}
@@ -107,7 +113,9 @@ def reconstruction_metrics(
             rebuilt = _rebuild(model, clips.frames(i), batch, device)
             pre = next(rebuilt)
             still = model.drive(pre, pre.kp, pre.source).frame
-            for true,step in rebuilt: _add(sums, _pixel_sums(true, step.frame, pre.source, still))
+            wrong = [] # error images of the whole clip, for flicker
+            for true,step in rebuilt: _add(sums, _pixel_sums(true, step.frame, pre.source, still)); wrong.append((step.frame-true, true))
+            _add(sums, _flicker_sums(*(torch.cat(x) for x in zip(*wrong))))
     return _pixel_means(sums) | dict(clips=n)
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c19
@@ -217,26 +225,31 @@ def toy_metrics(
         return out | _joint_errors(fit, _toy_points(model, draw(split,n), device), (size,size))
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c32
-def transfer_metrics(
-    model, # Animator
+def toy_transfers(
     family:str, # of the toy world
-    mode:str='relative', # one of `transfer.MODES`
-    n:int=16, # pairs of identities
-    t:int=16, # frames of each film
+    n:int=16, t:int=16, # pairs of identities, frames of each film
     size:int=64, # px, both sides
     split:str='test',
+) -> list[tuple[Tensor,Tensor]]: # (driving film, true film) `[t,3,size,size]` each; the source is the true film's first frame
+    "What one figure does, and what another would look like doing it."
+    cast = draw_clips(family, 2*n, 1, 16, split_seed(split))
+    who, motion = cast.identity.tolist(), cast.pose.tolist()[:n]
+    return list(zip(*(draw_clips(family, n, t, size, 0, identity=o, pose=motion).video for o in (who[:n], who[n:]))))
+
+def transfer_metrics(
+    model, # Animator
+    pairs:list[tuple[Tensor,Tensor]], # from `toy_transfers`, or `data.sprites.sprite_transfers`
+    mode:str='relative', # one of `transfer.MODES`
 ) -> dict[str,float]: # l1, l1_copy (the source), l1_driving (the driving frame), l1_ratio (to the better of the two)
     "Cross-identity transfer against the true answer, over all frames but the first."
-    cast, sums = draw_clips(family, 2*n, 1, 16, split_seed(split)), {}
-    who, motion = cast.identity.tolist(), cast.pose.tolist()[:n]
-    driving, true = (draw_clips(family, n, t, size, 0, identity=o, pose=motion).video for o in (who[:n], who[n:]))
+    sums = {}
     with at_rest(model) as device:
-        for d,a in zip(driving.to(device), true.to(device)):
+        for d,a in ((d.to(device), a.to(device)) for d,a in pairs):
             pre, kp = model.prepare(a[:1]), model.detector(d)
             scale = movement_scale(pre.kp, kp[:1]) if mode=='relative' else 1.
-            frame = model.drive(pre, transfer(mode, pre.kp, kp, kp[:1], scale)).frame
-            _add(sums, {k: l1(x[-t+1:], a[1:]).sum() for k,x in dict(l1=frame, l1_copy=a[:1].expand_as(a), l1_driving=d).items()})
-    out = {k: v/(n*(t-1)) for k,v in sums.items()}
+            frame = model.drive(pre, transfer(mode, pre.kp, kp, kp[:1], scale, model.disentangler)).frame
+            _add(sums, {k: l1(x[1-len(a):], a[1:]).sum() for k,x in dict(l1=frame, l1_copy=a[:1].expand_as(a), l1_driving=d).items()})
+    out = {k: v/sum(len(a)-1 for _,a in pairs) for k,v in sums.items()}
     return out | dict(l1_ratio=out['l1']/min(out['l1_copy'], out['l1_driving']))
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c35

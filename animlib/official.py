@@ -27,6 +27,8 @@ class Official:
     more:Mapping[str,Callable]=field(default_factory=dict) # their option -> function from its value to a dict of our options
     ours:Mapping[str,object]=field(default_factory=dict)   # our options that the released code settles
     tensor:Callable=lambda v: v   # their tensor -> ours
+    optional:Mapping[str,Mapping]=field(default_factory=dict) # modules that a checkpoint may hold -> our options when it does
+    whole:Callable=lambda tree: {} # our options from the parts of the config outside `root`
     critic:tuple[str,...]=()      # their modules that become our critic
     critic_options:Callable=lambda tree: {} # our options of it, from the whole config
     critic_rules:tuple[tuple[str,str],...]=()
@@ -115,6 +117,56 @@ _OFFICIAL_MONKEYNET = Official('monkey-net@0c8aa4e', _MONKEYNET_OPTIONS, _MONKEY
     critic_rules=((r'^discriminator\.', 'nets.0.'), *_PATCH))
 
 # %% ../nbs/9_practice/98_official.ipynb #c18
+_AVD_RULES = ((r'^avd_network\.id_encoder\.', 'disentangler.shape.'), (r'^avd_network\.pose_encoder\.', 'disentangler.pose.'), (r'^avd_network\.decoder\.', 'disentangler.decode.'))
+_AVD_OPTIONS = _rows('avd_network_params', '', id_bottle_size='shape_size', pose_bottle_size='pose_size')
+
+_MRAA_OPTIONS = dict(num_regions='n_kp', revert_axis_swap='fix_axes', **_AVD_OPTIONS, **_rows('bg_predictor_params', 'background_', block_expansion='width', max_features='most', num_blocks='depth'),
+    **_rows('bg_predictor_params', '', bg_type='background'), **_rows('region_predictor_params', '', temperature='temperature', pad='pad', pca_based='pca'),
+    **_rows('region_predictor_params', 'detector_', block_expansion='width', max_features='most', num_blocks='depth', scale_factor='scale'),
+    **_rows('generator_params', '', block_expansion='width', max_features='most', num_down_blocks='downs', num_bottleneck_blocks='blocks', skips='skips'),
+    **_rows('generator_params.pixelwise_flow_predictor_params', '', block_expansion='dense_width', max_features='dense_most', num_blocks='dense_depth', scale_factor='dense_scale',
+            use_covar_heatmap='ellipses', estimate_occlusion_map='occlusion', region_var='kp_var'))
+_MRAA_DEFAULTS = {'revert_axis_swap': False, 'estimate_affine': False, 'bg_predictor_params.bg_type': 'zero', 'bg_predictor_params.block_expansion': 32, 'bg_predictor_params.max_features': 1024,
+    'bg_predictor_params.num_blocks': 5, 'avd_network_params.id_bottle_size': 64, 'avd_network_params.pose_bottle_size': 64, 'region_predictor_params.pad': 3, 'region_predictor_params.pca_based': False,
+    'region_predictor_params.fast_svd': False, 'region_predictor_params.scale_factor': 1, 'generator_params.skips': False, **{f'generator_params.pixelwise_flow_predictor_params.{k}': v
+    for k,v in dict(use_covar_heatmap=False, use_deformed_source=True, estimate_occlusion_map=False, scale_factor=1, region_var=.01).items()}}
+_MRAA_FIXED = {'num_channels': 3, 'estimate_affine': True, 'generator_params.pixelwise_flow_predictor_params.use_deformed_source': True}
+
+# %% ../nbs/9_practice/98_official.ipynb #c19
+_MRAA_RULES = ((r'^region_predictor\.predictor\.', 'detector.body.'), (r'^region_predictor\.regions\.', 'detector.score.'), (r'^region_predictor\.down\.', 'detector.shrink.'),
+    (r'^region_predictor\.', 'detector.'), (r'^generator\.pixelwise_flow_predictor\.hourglass\.', 'dense.body.'), (r'^generator\.pixelwise_flow_predictor\.down\.', 'dense.shrink.'),
+    (r'^generator\.pixelwise_flow_predictor\.', 'dense.'), (r'^bg_predictor\.fc\.', 'background.head.'), (r'^bg_predictor\.', 'background.body.'), *_AVD_RULES, *_BLOCKS)
+_OFFICIAL_MRAA = Official('articulated-animation@03f1968', _MRAA_OPTIONS, _MRAA_DEFAULTS, _MRAA_FIXED, ('region_predictor','generator'), (), _MRAA_RULES, corners=False,
+    more={'region_predictor_params.fast_svd': lambda v: {}}, ours=dict(disentangle_width=256), optional=dict(bg_predictor={}, avd_network=dict(disentangle=True)))
+
+# %% ../nbs/9_practice/98_official.ipynb #c21
+_TPSMM_OPTIONS = dict(**_rows('common_params', '', num_tps='n_tps', multi_mask='multi_mask'), **_AVD_OPTIONS,
+    **_rows('generator_params', '', block_expansion='width', max_features='most', num_down_blocks='downs'),
+    **_rows('dense_motion_params', '', block_expansion='dense_width', max_features='dense_most', num_blocks='dense_depth', scale_factor='dense_scale', kp_variance='kp_var'))
+_TPSMM_DEFAULTS = {'avd_network_params.id_bottle_size': 128, 'avd_network_params.pose_bottle_size': 128, 'common_params.multi_mask': True, 'common_params.bg': False,
+    'dense_motion_params.scale_factor': .25, 'dense_motion_params.kp_variance': .01}
+
+def _tpsmm_whole(tree:Mapping) -> dict[str,object]:
+    "Width of the ResNets, and the schedules, which count epochs there and shares of the training here."
+    t = tree.get('train_params') or {}; n = float(t.get('num_epochs', 100))
+    share = dict(drop_until=t.get('dropout_epoch', 35)/n, drop_ramp=t.get('dropout_inc_epoch', 10)/n, background_start=t.get('bg_start', 0)/n)
+    return share | dict(drop=float(t.get('dropout_maxp', .3)), drop_start=float(t.get('dropout_startp', .1)), resnet_width=int(tree.get('resnet_width', 64)))
+
+_TPSMM_RULES = ((r'\.bn1\.', '.norm1.'), (r'^(kp_detector\.fg|bg_predictor\.bg)_encoder\.(conv1|norm1)\.', lambda m: f"{m[1]}_encoder.stem.{'01'[m[2]=='norm1']}."),
+    (r'\.layer(\d)\.(\d)\.(conv1|norm1|conv2|bn2)\.', lambda m: f".layers.{2*int(m[1])-2+int(m[2])}.f.{dict(conv1=0,norm1=1,conv2=3,bn2=4)[m[3]]}."),
+    (r'\.layer(\d)\.(\d)\.downsample\.', lambda m: f'.layers.{2*int(m[1])-2+int(m[2])}.skip.'), (r'^kp_detector\.fg_encoder\.fc\.', 'detector.head.'), (r'^bg_predictor\.bg_encoder\.fc\.', 'background.head.'),
+    (r'^kp_detector\.fg_encoder\.', 'detector.body.'), (r'^bg_predictor\.bg_encoder\.', 'background.body.'))
+
+# %% ../nbs/9_practice/98_official.ipynb #c22
+_TPSMM_PAINT = ((r'^dense_motion_network\.hourglass\.', 'dense.body.'), (r'^dense_motion_network\.down\.', 'dense.shrink.'), (r'^dense_motion_network\.maps\.', 'dense.mask.'),
+    (r'^dense_motion_network\.up\.(\d)\.conv\.', r'dense.ups.\1.1.'), (r'^dense_motion_network\.up\.(\d)\.norm\.', r'dense.ups.\1.2.'), (r'^dense_motion_network\.', 'dense.'),
+    (r'^inpainting_network\.resblock\.(\d+)\.(norm1|conv1|norm2|conv2)\.', lambda m: f'generator.blocks.{int(m[1])//2}.{int(m[1])%2}.f.{dict(norm1=0,conv1=2,norm2=3,conv2=5)[m[2]]}.'),
+    (r'^inpainting_network\.', 'generator.'))
+_OFFICIAL_TPSMM = Official('Thin-Plate-Spline-Motion-Model@c616878', _TPSMM_OPTIONS, _TPSMM_DEFAULTS, {'common_params.num_channels': 3}, ('kp_detector','dense_motion_network','inpainting_network'), (),
+    (*_TPSMM_RULES, *_TPSMM_PAINT, *_AVD_RULES, *_BLOCKS), corners=True, resize_as_corners=True, more={'common_params.bg': lambda v: dict(background='affine' if v else 'zero')},
+    ours=dict(n_points=5, stiff=.01, stiff_sides=.01, drop_rescale=False, warp_masked=True, disentangle_width=256), optional=dict(bg_predictor={}, avd_network=dict(disentangle=True)), whole=_tpsmm_whole)
+
+# %% ../nbs/9_practice/98_official.ipynb #c24
 def _nested(m) -> str: # ....submodule.submodule.up.2. -> the second level from outside; a way up starts at the innermost
     depth, way = m[2].count('submodule.'), m[3]
     return f"{m[1]}{'downs' if way=='down' else 'ups'}.{depth if way=='down' else -1-depth}.{m[4]}."
@@ -124,4 +176,4 @@ _X2FACE_RULES = ((r'((?:pix2pixUnwrapped|pix2pixSampler)\.netG\.model\.)((?:subm
     (r'\bups\.-(\d+)\.', lambda m: f'ups.{8-int(m[1])}.'))
 _OFFICIAL_X2FACE = Official('X2Face@cecfbfa', dict(ngf='width', inner_nc='n_code'), {}, {}, ('state_dict',), (), _X2FACE_RULES, corners=True, resize_as_corners=True, root='')
 
-OFFICIAL = dict(x2face=_OFFICIAL_X2FACE, monkeynet=_OFFICIAL_MONKEYNET, fomm=_OFFICIAL_FOMM)
+OFFICIAL = dict(x2face=_OFFICIAL_X2FACE, monkeynet=_OFFICIAL_MONKEYNET, fomm=_OFFICIAL_FOMM, mraa=_OFFICIAL_MRAA, tpsmm=_OFFICIAL_TPSMM)

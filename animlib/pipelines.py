@@ -19,6 +19,7 @@ from torch import Tensor
 from .core import InputError, at_rest, write_atomic
 from .geometry import resize_maps
 from .data import toy
+from .data.sprites import sprite_clips
 from .data.video import Clips, Video, open_folder
 from .losses.adversarial import judging
 from .losses.reconstruction import total_loss
@@ -56,14 +57,15 @@ def side_by_side(
 
 # %% ../nbs/9_practice/94_pipelines.ipynb #c08
 def open_data(
-    spec:str, # 'toy:body' (or face, animal, arm), or a folder of videos
+    spec:str, # 'toy:body' (or face, animal, arm), 'lpc:FOLDER' (a clone of the LPC sprites), or a folder of videos
     size:int|None=None, # side of the frames; None: the folder's own
     split:str='train', # train | test (toy: also val)
-    clips:int=1000, # of the toy world
+    clips:int=1000, # of the toy world, or of sprites (21 for each character)
     frames:int=16, # per toy clip
     progress:bool=True,
 ) -> Clips:
-    "Clips of the toy world, rendered now, or of a folder, decoded once."
+    "Clips of the toy world, rendered now, of sprites, put together now, or of a folder, decoded once."
+    if str(spec).startswith('lpc:'): return sprite_clips(str(spec)[4:], split, -(-clips//21), size or 64)
     if not str(spec).startswith('toy:'): return open_folder(spec, split, size)
     return toy_clips(str(spec)[4:], size or 64, split, clips, frames, progress)
 

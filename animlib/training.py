@@ -33,6 +33,8 @@ class TrainCfg:
     betas:tuple[float,float]=(.5,.999)
     milestones:tuple[float,...]=(.6,.9) # fractions of the run; the rate is multiplied by 0.1 at each
     clip:float=0.            # largest gradient norm, 0: no limit
+    clip_norm:float=2.       # which norm; inf: the largest entry
+    weight_decay:float=0.
     seed:int=0
     precision:str='no'       # no | bf16 | fp16, mixed
     flip:bool=True           # mirror, as SPEC of the papers: with the time reversal, a quarter of the pairs
@@ -145,28 +147,29 @@ def _accelerator(model:nn.Module, cfg:TrainCfg, device) -> tuple[Accelerator,nn.
 class _Player:
     "What is trained, as Accelerate sees it, with an Adam and a schedule of its own."
     def __init__(self, acc:Accelerator, module:nn.Module, cfg:TrainCfg, lr:float):
-        self.acc, self.clip = acc, cfg.clip
+        self.acc, self.clip = acc, (cfg.clip, cfg.clip_norm)
         module = module.to(acc.device, memory_format=torch.channels_last)
-        opt = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, cfg.betas)
+        opt = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr, cfg.betas, weight_decay=cfg.weight_decay)
         self.sched = torch.optim.lr_scheduler.MultiStepLR(opt, [max(1, round(m*cfg.steps)) for m in cfg.milestones])
         self.module, self.opt = acc.prepare(module, opt)
     def update(self, loss:Tensor):
         "Down the slope of this loss."
         self.opt.zero_grad(); self.acc.backward(loss)
-        if self.clip: self.acc.clip_grad_norm_(self.module.parameters(), self.clip)
+        if self.clip[0]: self.acc.clip_grad_norm_(self.module.parameters(), *self.clip)
         self.opt.step(); self.sched.step()
 
 # %% ../nbs/0_foundations/09_training.ipynb #c26
-def _config(model, cfg:TrainCfg, data_name:str) -> dict:
-    return json.loads(json.dumps(dict(method=model.method, model=asdict(model.cfg), train=asdict(cfg), data=data_name, torch=torch.__version__)))
+def _config(model, cfg:TrainCfg, data_name:str, like=None) -> dict:
+    return json.loads(json.dumps(dict(method=model.method, model=asdict(like or model.cfg), train=asdict(cfg), data=data_name, torch=torch.__version__)))
 
-def open_run(run, config:dict, resume:bool):
+def open_run(run, config:dict, resume:bool, defaults:dict|None=None):
     "Make the run's folder, or check that the one to be resumed is the same run."
     file = Path(run)/'config.json'
     if file.exists() and not resume: raise InputError(f'run {run}: exists already; choose another folder, or pass resume (--resume) to go on with it')
     if file.exists():
         old = json.loads(file.read_text())
-        diff = [f'{part}.{k}: {old[part].get(k)} -> {v}' for part in ('model','train') for k,v in config[part].items() if old[part].get(k)!=v and k not in ('log_every','save_every','preview_every')]
+        before = {p: (defaults or {}).get(p, {}) | old[p] for p in ('model','train')} # an option that is younger than the run had its default
+        diff = [f'{p}.{k}: {before[p].get(k)} -> {v}' for p in before for k,v in config[p].items() if before[p].get(k)!=v and k not in ('log_every','save_every','preview_every')]
         if diff or old['method']!=config['method'] or old['data']!=config['data']: raise InputError(f'run {run}: cannot resume with other options ({"; ".join(diff) or "another method or other data"}); use the same ones, or a new folder')
     else: write_atomic(file, lambda p: p.write_text(json.dumps(config, indent=1)))
 
@@ -182,12 +185,12 @@ class Trainer:
             self.theirs = _Player(self.acc, Judgement(critic.requires_grad_(True), critic_terms), cfg, cfg.critic_lr or cfg.lr)
             self.parts |= dict(critic=critic, critic_opt=self.theirs.opt, critic_sched=self.theirs.sched)
         self.main, self.device, self.state = self.acc.is_main_process, self.acc.device, RunState(run)
-        if self.main: open_run(run, _config(model, cfg, data_name), resume)
-        self.acc.wait_for_everyone()
-        self.start = self.state.load(**self.parts) if resume else 0
+        if self.main: open_run(run, _config(model, cfg, data_name), resume, _config(model, TrainCfg(), '', type(model.cfg)()))
+        self.acc.wait_for_everyone(); self.start = self.state.load(**self.parts) if resume else 0
         self.reports = Reports(run, self.device, self.start) if self.main else None
-    def step(self, i:int) -> tuple[Tensor,dict]:
+    def step(self, i:int) -> tuple[Tensor,dict]: # loss, every term
         "One step: draw, forward, backward, update; then the critic's, on what the model has just made."
+        if hasattr(self.model, 'at'): self.model.at(i/self.cfg.steps) # what a model changes while it learns
         if self.critic is not None: self.critic.requires_grad_(False) # while the model plays, the critic holds still
         loss, log, made = self.ours.module(*draw_batch(self.data, self.cfg, i, self.acc.process_index, self.device))
         self.ours.update(loss)

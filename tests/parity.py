@@ -49,3 +49,22 @@ def hourglass(name, n_in, p, extra=0, t=False, down='encoder', up='decoder'): # 
     for i in range(n): out |= block(f'{name}{down}.down_blocks.{i}', n_in if i==0 else w(i), w(i+1), t=t)
     for j,i in enumerate(reversed(range(n))): out |= block(f'{name}{up}.up_blocks.{j}', (1 if j==0 else 2)*w(i+1)+extra, w(i), t=t)
     return out, p['block_expansion']+n_in+extra
+
+# the network for whose shape, whose pose: MRAA and TPSMM share its layout
+def linear(name, a, b): return {f'{name}.weight': [b,a], f'{name}.bias': [b]}
+def mlp(name, *ns): # linear layers; a norm and a ReLU between them
+    out = {}
+    for i,(a,b) in enumerate(zip(ns, ns[1:])): out |= linear(f'{name}.{3*i}', a, b) | (norm(f'{name}.{3*i+1}', b) if i<len(ns)-2 else {})
+    return out
+def avd_shapes(n, shape, pose): return mlp('id_encoder', n, 256, 512, 1024, shape) | mlp('pose_encoder', n, 256, 512, 1024, pose) | mlp('decoder', shape+pose, 1024, 512, 256, n)
+def formula_weights(listing):
+    "Weights that the golden files do not store: tensor j, flat index i, u = |frac(sin(12.9898 i + 78.233 j) 43758.5453)|."
+    def fill(j, k, s):
+        if k.endswith('tracked'): return torch.zeros((), dtype=torch.int64)
+        n = torch.tensor(s).prod()
+        u = ((12.9898*torch.arange(n, dtype=torch.float64)+78.233*j).sin()*43758.5453).frac().abs().view(s)
+        if k.endswith('weight') and len(s)==2: u = (2*u-1)*(6/s[1])**.5
+        elif k.endswith(('bias','mean')): u = .2*u-.1
+        else: u = .5+u
+        return u.float()
+    return {k: fill(j, k, s) for j,(k,s) in enumerate(listing.items())}

@@ -164,7 +164,7 @@ def test_an_error_in_the_middle_leaves_nothing(model, other, clip, tmp_path, mon
         with pytest.raises(KeyboardInterrupt): run(model, other, clip, f'{tmp_path}/{out}', batch=4)
     assert not [*tmp_path.iterdir()]
 
-@pytest.mark.parametrize('how,why', [(dict(mode='realtive'), "did you mean 'relative'"), (dict(mode='disentangled'), 'shape-and-pose'), (dict(device='tpu'), 'device: expected auto'),
+@pytest.mark.parametrize('how,why', [(dict(mode='realtive'), "did you mean 'relative'"), (dict(mode='disentangled'), 'whose shape, whose pose'), (dict(device='tpu'), 'device: expected auto'),
     (dict(precision='fp8'), 'precision'), (dict(batch=0), 'batch'), (dict(size=7), 'nearest: 8'), (dict(size=(32,30)), 'multiples of 8'), (dict(fit='squeeze'), 'fit'), (dict(out='x.doc'), 'a name ending in')])
 def test_options_that_make_no_sense(model, other, clip, how, why, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -1,5 +1,6 @@
-"The page of the demonstration, in a real browser without a network."
-import shutil
+"The page of the demonstration, and a widget in JupyterLab, in a real browser without a network."
+import json, os, shutil, socket, subprocess, sys, time, urllib.request
+from pathlib import Path
 import pytest
 from test_pipelines import demo_folder # noqa: F401 (a fixture)
 
@@ -41,3 +42,41 @@ def test_the_test_would_see_a_request(browser, tmp_path):
     (tmp_path/'bad.html').write_text('<!doctype html><title>x</title><script src="https://example.org/x.js"></script><img src="missing.png">')
     _, asked, wrong = opened(browser, tmp_path/'bad.html')
     assert 'https://example.org/x.js' in asked and any('missing.png' in o for o in asked) and wrong
+
+@pytest.fixture
+def lab(tmp_path):
+    "JupyterLab on a folder of its own, with nobody's settings."
+    with socket.socket() as s: s.bind(('127.0.0.1', 0)); port = s.getsockname()[1]
+    root = tmp_path/'root'; root.mkdir(); own = {k: str(tmp_path/k.lower()) for k in ('JUPYTER_CONFIG_DIR','JUPYTER_DATA_DIR','JUPYTER_RUNTIME_DIR','JUPYTERLAB_SETTINGS_DIR','JUPYTERLAB_WORKSPACES_DIR','IPYTHONDIR')}
+    news = Path(own['JUPYTERLAB_SETTINGS_DIR'])/'@jupyterlab'/'apputils-extension'/'notification.jupyterlab-settings'
+    news.parent.mkdir(parents=True); news.write_text('{"fetchNews":"false","checkForUpdates":false}')
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get('PYTHONPATH','')])
+    server = subprocess.Popen([sys.executable, '-m', 'jupyterlab', '--no-browser', '--ip=127.0.0.1', f'--port={port}', '--allow-root', '--IdentityProvider.token=', '--ServerApp.password=', f'--ServerApp.root_dir={root}'],
+                              env=os.environ|own|dict(PYTHONPATH=paths), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(240):
+        try: urllib.request.urlopen(f'http://127.0.0.1:{port}/api', timeout=2); break
+        except OSError: time.sleep(.25)
+    yield root, f'http://127.0.0.1:{port}'
+    server.terminate(); server.wait(20)
+
+def test_a_dragged_point_bends_the_picture(browser, lab):
+    root, url = lab
+    code = ["import torch; from animlib.data import toy; from animlib.widgets import bend; face = toy.clips('face',1,1,64,3).video[0,0]; board = bend(face, torch.tensor([[0.,.5],[-.6,-.6],[.6,-.6]]), zoom=4); board"]
+    cell = lambda src: dict(cell_type='code', metadata={}, execution_count=None, outputs=[], source=src)
+    (root/'board.ipynb').write_text(json.dumps(dict(cells=[cell(c) for c in code], metadata=dict(kernelspec=dict(name='python3', display_name='python3', language='python')), nbformat=4, nbformat_minor=4)))
+    page = browser.new_context(viewport=dict(width=1100, height=900)).new_page()
+    asked = []; page.on('request', lambda r: None if r.url.startswith((url, url.replace('http','ws'), 'data:', 'blob:')) else asked.append(r.url[:100]))
+    page.goto(f'{url}/lab/tree/board.ipynb?reset')
+    page.wait_for_selector('.jp-Notebook .jp-Cell', timeout=60_000)
+    page.wait_for_function("document.body.innerText.includes('| Idle')", timeout=60_000) # the kernel is there
+    page.locator('.jp-Notebook .jp-Cell').first.click(); page.keyboard.press('Shift+Enter')
+    board = page.locator('.jp-OutputArea canvas'); board.wait_for(timeout=60_000); page.wait_for_timeout(800)
+    inside = lambda: page.evaluate("(() => { const c = document.querySelector('.jp-OutputArea canvas'); return [...c.getContext('2d').getImageData(60, 60, c.width-120, 60).data] })()")
+    before, box = inside(), board.bounding_box()
+    assert max(before)-min(before)>50 and box['width']==box['height']==256
+    at = lambda x, y: (box['x']+(x+1)/2*box['width'], box['y']+(y+1)/2*box['height'])
+    page.mouse.move(*at(0,.5)); page.mouse.down(); page.mouse.move(*at(0,.2), steps=4); page.mouse.move(*at(.1,-.2), steps=4); page.mouse.up()
+    page.wait_for_timeout(1500)
+    changed = sum(abs(a-b)>8 for a,b in zip(before, inside()))/len(before)
+    assert changed>.1, changed # where no disc was drawn, the kernel's new picture shows
+    assert not asked, asked

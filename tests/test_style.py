@@ -12,7 +12,7 @@ geometry core splines heatmaps blocks
 data viz
 detectors
 motion
-dense
+dense contributions
 generators
 transfer disentangle forecast
 losses

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from ..geometry import full_precision, inverse_2x2
 from ..core import InputError, Keypoints
-from ..heatmaps import covariance_xy, expected_xy, gaussian_maps, spatial_softmax
+from ..heatmaps import covariance_xy, expected_xy, gaussian_maps, principal_variances, spatial_softmax
 from ..blocks import AntiAlias, Hourglass, Subsample, frame_stride
 
 # %% ../../nbs/2_monkeynet/20_detectors.keypoint.ipynb #c09
@@ -20,8 +20,7 @@ def floor_covariance(
     floor:float=.001, # of the smaller eigenvalue, squared half-widths
 ) -> Tensor: # `[b,k,2,2]`
     "Enlarge a covariance, shape kept, until its smaller eigenvalue is no less than `floor`."
-    (a,b),(_,c) = cov[...,0,:].unbind(-1), cov[...,1,:].unbind(-1)
-    small = (a+c)/2-(((a-c)/2).square()+b.square()+1e-20).sqrt() # a root of exactly 0 has no gradient
+    _, small = principal_variances(cov)
     return cov*(small.clamp(min=floor)/small.clamp(min=1e-9))[...,None,None]
 
 # %% ../../nbs/2_monkeynet/20_detectors.keypoint.ipynb #c14

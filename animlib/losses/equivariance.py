@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from ..geometry import full_precision, inverse_2x2, point_jacobian, warp
 from ..core import Keypoints, Step
+from ..motion.pca import half_turn
 from ..splines import Spline, random_spline
 
 # %% ../../nbs/3_fomm/32_losses.equivariance.ipynb #c09
@@ -29,10 +30,11 @@ def jacobian_error(
     kp:Keypoints, # of the frame
     kp_t:Keypoints, # of the warped frame
     transform:Callable, # maps points of the warped frame to the frame
+    axes:bool=False, # the matrices are principal axes, which have no sign (MRAA)
 ) -> Tensor: # scalar
     "Mean |I - J^-1 (dT/dz) J'| (FOMM eq. 12)."
-    moved = point_jacobian(transform, kp_t.xy) @ kp_t.jac
-    return (torch.eye(2).to(moved)-inverse_2x2(kp.jac) @ moved).abs().mean()
+    loop = inverse_2x2(kp.jac) @ point_jacobian(transform, kp_t.xy) @ kp_t.jac
+    return (torch.eye(2).to(loop)-(loop*half_turn(loop) if axes else loop)).abs().mean()
 
 # %% ../../nbs/3_fomm/32_losses.equivariance.ipynb #c15
 def equivariance(
@@ -41,10 +43,11 @@ def equivariance(
     affine:float=.05, # deviation of the six affine numbers
     bend:float=.005, # deviation of the spline's weights
     transform:Spline|None=None, # replay this one instead of drawing
+    axes:bool=False, # the detector's matrices are principal axes (MRAA)
 ) -> dict[str,Tensor]: # `xy`, and `jac` where the detector gives Jacobians
     "Detect, warp, detect again, compare (FOMM eq. 10-12)."
     x, kp = getattr(step, frame), step.kp_d if frame=='driving' else step.kp_s
     if transform is None: transform = random_spline(len(x), affine, bend, like=x)
     kp_t = step.model.detector(warp(x, transform.grid(x.shape[-2:]), 'reflection'))
     out = dict(xy=position_error(kp, kp_t, transform))
-    return out if kp.jac is None else out | dict(jac=jacobian_error(kp, kp_t, transform))
+    return out if kp.jac is None else out | dict(jac=jacobian_error(kp, kp_t, transform, axes))

@@ -7,7 +7,7 @@ __all__ = ['VGG19_URL', 'l1', 'pyramid_levels', 'pyramid', 'Vgg19', 'load_vgg19'
            'reconstruction_term']
 
 # %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c03
-import functools, os, pickle
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from ..blocks import AntiAlias
-from ..core import InputError, sha256
+from ..core import InputError
+from ..data.weights import published_weights
 
 # %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c09
 def l1(
@@ -81,41 +82,13 @@ class Vgg19(nn.Module):
 # %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c25
 VGG19_URL = 'https://download.pytorch.org/models/vgg19-dcbb9e9d.pth'
 
-def _refuse(p:Path, why:str, cause:Exception|None=None):
-    "The one error about weights: which file, what is wrong, and the two ways out."
-    raise InputError(f'VGG-19 weights {p}: {why}; put {VGG19_URL} at {p}, or use reconstruction=pyramid, which needs no weights') from cause
+def load_vgg19(path:'str|Path|None'=None) -> Vgg19: # path as in `published_weights`
+    "VGG-19 with its published weights."
+    vgg = Vgg19()
+    def build(state): vgg.load_state_dict({k: state[k] for k in vgg.state_dict()}); return vgg
+    return published_weights(VGG19_URL, path, 'VGG-19', 'use reconstruction=pyramid, which needs no weights', build)
 
-def _find_weights(path:'str|Path|None') -> Path:
-    "The file to read: in `path` (must be there), in ANIMLIB_WEIGHTS, in the cache, or freshly downloaded to the cache."
-    name = VGG19_URL.rsplit('/',1)[1]
-    at = lambda p: q if (q := Path(p).expanduser()).is_file() or q.suffix=='.pth' else q/name
-    if path is not None: return at(path) if at(path).is_file() else _refuse(at(path), 'no such file')
-    cache = at('~/.cache/animlib/weights')
-    for p in (os.environ.get('ANIMLIB_WEIGHTS'), cache):
-        if p and at(p).is_file(): return at(p)
-    try: # torch writes to a temporary name, compares the hash and only then renames
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(VGG19_URL, str(cache), hash_prefix=name.split('-')[1].split('.')[0])
-    except (OSError, RuntimeError) as e: _refuse(cache, f'not found and not downloaded ({type(e).__name__}: {" ".join(str(e).split())[:120]})', e)
-    return cache
-
-# %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c26
-def load_vgg19(
-    path:'str|Path|None'=None, # the file or its folder; None: ANIMLIB_WEIGHTS, the cache, then a download
-) -> Vgg19:
-    "VGG-19 with its published weights; InputError when they are missing or not the published ones."
-    p = _find_weights(path)
-    want, got = Path(VGG19_URL).stem.split('-')[1], sha256(p)
-    if not got.startswith(want):
-        with open(p, 'rb') as f: page = f.read(64).lstrip().startswith(b'<')
-        _refuse(p, f'{"a web page" if page else "damaged or another file"} (SHA-256 starts with {got[:8]}, expected {want})')
-    try:
-        state = torch.load(p, map_location='cpu', weights_only=True)
-        vgg = Vgg19(); vgg.load_state_dict({k: state[k] for k in vgg.state_dict()})
-    except (KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as e: _refuse(p, f'not a VGG-19 state dict ({type(e).__name__})', e)
-    return vgg
-
-# %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c29
+# %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c28
 def perceptual(
     frame:Tensor, # `[b,3,h,w]` in [0,1], the result; sides of at least 16
     target:Tensor, # `[b,3,h,w]` in [0,1], the truth; no gradient flows into it
@@ -131,7 +104,7 @@ def perceptual(
         for w,a,b in zip(weights, vgg(_shrink(frame, s)), want, strict=True): total = total + w*l1(a, b)
     return total
 
-# %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c32
+# %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c31
 @dataclass(frozen=True)
 class Term:
     "One row of a method's loss: how much it counts, and what it is."
@@ -152,7 +125,7 @@ def total_loss(
     if bad := [k for k,v in vals.items() if v.ndim]: raise ValueError(f'total_loss: term `{bad[0]}` should be a scalar, got shape {tuple(vals[bad[0]].shape)}')
     return sum(vals.values()), {k: v.detach() for k,v in vals.items()}
 
-# %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c34
+# %% ../../nbs/0_foundations/08_losses.reconstruction.ipynb #c33
 def reconstruction_term(
     kind:str='pyramid', # 'pyramid': light, no weights needed; 'perceptual': VGG-19 features, as the papers
     weight:float=10.,

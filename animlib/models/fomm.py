@@ -52,7 +52,7 @@ def build(cfg:FommCfg) -> Animator:
     "The four parts of FOMM, joined."
     c = cfg
     detector = JacobianDetector(c.n_kp, c.detector_width, c.detector_depth, c.detector_most, c.detector_scale, c.temperature, c.kernel, c.pad, c.jacobian, c.shared_jacobian)
-    dense = DenseMotion(c.n_kp, c.dense_width, c.dense_depth, c.dense_most, c.dense_scale, c.kernel, c.occlusion, c.kp_var, c.sampling)
+    dense = DenseMotion(c.n_kp, c.dense_width, c.dense_depth, c.dense_most, c.dense_scale, c.kernel, c.occlusion, Bumps(var=c.kp_var), c.sampling)
     generator = OcclusionGenerator(c.width, c.most, c.downs, c.blocks, c.kernel, c.skips, c.sampling)
     model = Animator(detector, affine_motion, dense, generator, c)
     model.method = 'fomm'
