@@ -162,7 +162,7 @@ def _add_animate(commands):
         o('--source', required=True, nargs='+', metavar='IMG', help='a picture, or several for a method that uses them'),
         o('--driving', required=True, metavar='VIDEO', help='a video, gif, strip or folder of frames'),
         o('--out', required=True, help='ends in mp4 mov mkv webm gif webp png, or in / for a folder of pictures'),
-        o('--mode', default='relative', help='relative: the change of the driving; absolute: its keypoints as they are (relative)'),
+        o('--mode', default='relative', help="relative: the change of the driving; absolute: its keypoints as they are; disentangled: the source's shape in its pose, for models with a network for that (relative)"),
         o('--best-frame', action='store_true', help="start relative motion from the driving frame most like the source"),
         o('--scale', type=motion_scale, default='auto', help='of relative motion: auto, or a number (auto)'),
         o('--size', type=frame_size, metavar='N', help="of the result: 64, or rows x columns 64x96 (the model's)"),
@@ -175,7 +175,7 @@ def _add_animate(commands):
 def _add_train(commands):
     o = _optional
     _command(commands, 'train', _train, 'train a method on your videos or the toy world', o('method', help='fomm, ...: animlib models lists them'),
-        o('--data', required=True, help='toy:body, toy:face, toy:animal, toy:arm, or a folder of videos'),
+        o('--data', required=True, help='toy:body, toy:face, toy:animal, toy:arm, lpc:FOLDER (a clone of the LPC sprites), or a folder of videos'),
         o('--preset', default='nano', help='toy, nano or paper (nano)'), o('--run', '--run-dir', metavar='DIR', help='folder of the run (runs/METHOD-DATA-PRESET); torchrun takes --run for its own: there, --run-dir'),
         o('--steps', type=number, metavar='N', help="(the preset's)"), o('--resume', action='store_true', help='go on with a run that was stopped'), _device,
         o('--init', default='', metavar='MODEL', help='a model to go on from: a zoo name or a file'),

@@ -216,3 +216,22 @@ def test_memory_does_not_grow_with_length(tiny_model_file, tmp_path):
 def test_cuda_gives_the_numbers_of_the_cpu(model, other, clip):
     here = run(model, other, clip)
     assert apart(run(model, other, clip, device='cuda'), here).mean()<1 and apart(run(model, other, clip, device='auto', precision='bf16'), here).mean()<6
+
+# ---- MRAA and TPSMM: three modes, a background that stands still, splines that say when they cannot bend ----
+@pytest.mark.parametrize('name', ['mraa-body','tpsmm-body'])
+def test_three_modes_by_file(name, tmp_path):
+    films = toy.clips('body', 2, 6, 64, toy.split_seed('test')).video
+    made = {m: animate(name, films[0,0], films[1], mode=m, progress=False).tensor() for m in ('absolute','relative','disentangled')}
+    assert all(v.shape==(6,3,64,64) for v in made.values()) and (made['absolute']-made['disentangled']).abs().max()>.05
+    assert (made['relative'][0]-films[0,0]).abs().mean()<.04 # relative motion begins where the source stands
+    animate(name, films[0,0], films[1], tmp_path/'a.mp4', mode='disentangled', progress=False); assert (tmp_path/'a.mp4').stat().st_size>500
+
+def test_a_model_without_the_network_says_so_and_writes_nothing(tmp_path):
+    film = torch.rand(3,3,64,64)
+    with pytest.raises(InputError, match='train one on it'): animate('fomm-body', film[0], film, tmp_path/'a.mp4', mode='disentangled', progress=False)
+    assert not any(tmp_path.iterdir())
+
+def test_splines_without_area_are_named(capsys):
+    m = load('tpsmm-body'); m.detector.head.weight.data.zero_(); m.detector.head.bias.data.zero_()
+    film = torch.rand(4,3,64,64); out = animate(m, film[0], film, mode='absolute', progress=False)
+    assert out.tensor().isfinite().all() and 'without bending' in capsys.readouterr().err

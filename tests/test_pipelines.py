@@ -2,9 +2,9 @@
 import json, math, re, sys
 from functools import lru_cache
 from pathlib import Path
-import pytest
+import pytest, torch
 from PIL import Image
-from animlib.checkpoints import share, zoo
+from animlib.checkpoints import load, share, zoo
 from animlib.core import InputError
 from animlib.data.video import Video, probe, read_image
 from animlib import pipelines
@@ -76,6 +76,15 @@ def test_forecast_compares_with_doing_nothing(tmp_path):
     run_notebook('forecast', tmp_path/'f.ipynb', dict(model='monkeynet-body', run='fc', steps=5, clips=4, frames=12, length=8, hidden=8, eval_clips=2, device='cpu'), cwd=tmp_path, progress=False)
     assert (tmp_path/'fc'/'model.safetensors').exists() and pictures(tmp_path/'f.ipynb')>=1
     said = text(tmp_path/'f.ipynb').lower(); assert all(word in said for word in ('fid','aed','hold'))
+
+def test_disentangle_adds_a_third_mode_and_changes_nothing_else(tmp_path):
+    run_notebook('disentangle', tmp_path/'d.ipynb', dict(model='tpsmm-body', run='dis', steps=6, clips=3, frames=6, pairs=1, device='cpu', options=dict(batch=8)), cwd=tmp_path, progress=False)
+    before, after = load('tpsmm-body'), load(tmp_path/'dis')
+    same = {k: torch.equal(v, after.state_dict()[k]) for k,v in before.state_dict().items() if not k.startswith('disentangler.')}
+    assert all(same.values()) and after.disentangler is not None and set(after.info['disentangled']['transfer'])=={'absolute','relative','disentangled'}
+    assert not torch.equal(after.disentangler.decode[0].weight, before.disentangler.decode[0].weight) # a new network, not the shipped one
+    with pytest.raises(Exception, match='expected one of mraa or tpsmm'): run_notebook('disentangle', tmp_path/'e.ipynb', dict(model='fomm-body', run='no', steps=2, clips=2), cwd=tmp_path, progress=False)
+    assert not (tmp_path/'no').exists()
 
 @pytest.mark.parametrize('p', [pytest.param(p, id=p.stem) for p in shipped])
 def test_parameters_say_what_they_are(p):

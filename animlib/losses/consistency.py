@@ -20,7 +20,7 @@ def round_trip_error(
     back:Tensor, # `[b,3,3]` of (driving, source)
 ) -> Tensor: # scalar
     "Mean |A' A - I| (TPSMM eq. 12)."
-    return (back@there-torch.eye(3).to(there)).abs().mean()
+    return (back@there-torch.eye(3, device=there.device, dtype=there.dtype)).abs().mean()
 
 # %% ../../nbs/7_tpsmm/74_losses.consistency.ipynb #c14
 def background_consistency(

@@ -34,7 +34,7 @@ def jacobian_error(
 ) -> Tensor: # scalar
     "Mean |I - J^-1 (dT/dz) J'| (FOMM eq. 12)."
     loop = inverse_2x2(kp.jac) @ point_jacobian(transform, kp_t.xy) @ kp_t.jac
-    return (torch.eye(2).to(loop)-(loop*half_turn(loop) if axes else loop)).abs().mean()
+    return (torch.eye(2, device=loop.device, dtype=loop.dtype)-(loop*half_turn(loop) if axes else loop)).abs().mean()
 
 # %% ../../nbs/3_fomm/32_losses.equivariance.ipynb #c15
 def equivariance(

@@ -21,7 +21,7 @@ def as_homography(
     numbers:Tensor, # `[b,n]`: 2 for 'shift', 6 for 'affine', 8 for 'perspective'
 ) -> Tensor: # `[b,3,3]` acts on (x,y,1)
     "Rows of a homography, filled up with those of the identity (MRAA; TPSMM eq. 4)."
-    n, one = numbers.shape[-1], numbers.new_tensor(IDENTITY['perspective']+(1.,))
+    n, one = numbers.shape[-1], torch.eye(3, device=numbers.device, dtype=numbers.dtype).flatten()
     if n==2: return rearrange(one, '(i j) -> i j', i=3)+torch.nn.functional.pad(numbers[...,None], (2,0,0,1))
     rest = repeat(one[n:], 'm -> b m', b=len(numbers))
     return rearrange(torch.cat([numbers, rest], -1), 'b (i j) -> b i j', i=3)
@@ -58,5 +58,5 @@ class BackgroundMotion(nn.Module):
         b = max(len(source), len(driving))
         source, driving = (x if len(x)==b else repeat(x, '1 c h w -> b c h w', b=b) for x in (source, driving))
         matrix = as_homography(self.head(self.body(torch.cat([source, driving], 1))).float())
-        return matrix if self.on else torch.eye(3).to(matrix)+0*matrix
+        return matrix if self.on else torch.eye(3, device=matrix.device)+0*matrix
     def grid(self, matrix:Tensor, size:tuple[int,int]) -> Tensor: return homography_grid(matrix, size) # candidate 0, `[b,*size,2]`
