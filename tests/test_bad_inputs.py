@@ -37,7 +37,7 @@ def inputs(tmp_path_factory, tiny_model_file):
     torch.save(STATE, d/'good.pth.tar'); torch.save(dict(generator=Runs(d/'it-ran')), d/'code.pth.tar')
     torch.save({**STATE, 'generator': {k: v for k,v in STATE['generator'].items() if k!='first.conv.weight'}}, d/'missing.pth.tar')
     (d/'fomm.yaml').write_text(json.dumps(CONFIG))
-    (d/'tpsmm.yaml').write_text(json.dumps(dict(model_params=dict(common_params=dict(num_tps=10, num_channels=3)))))
+    (d/'dam.yaml').write_text(json.dumps(dict(model_params=dict(common_params=dict(num_kp=11, num_root_kp=1, num_channels=3)))))
     (d/'code.yaml').write_text(f'!!python/object/apply:os.mkdir [{d}/it-ran]')
     tensors, header = load_file(tiny_model_file), json.dumps(read_header(tiny_model_file))
     save_file({k: v for k,v in tensors.items() if k!='dense.mask.bias'}, d/'missing.safetensors', metadata={'animlib': header})
@@ -86,12 +86,12 @@ def test_animate(refuses, change, words, out):
     ('IN/good.png', ['good.png','model file']), ('IN/good.pth.tar', ['good.pth.tar','--config']),
     ('IN/html/vox-cpk.pth.tar --config IN/fomm.yaml', ['vox-cpk.pth.tar','HTML page']), ('IN/lfs/vox-cpk.pth.tar --config IN/fomm.yaml', ['vox-cpk.pth.tar','git-lfs pointer','git lfs pull']),
     ('IN/html/vox-cpk.pth.tar', ['vox-cpk.pth.tar','HTML page']), ('IN/code.pth.tar --config IN/fomm.yaml', ['code.pth.tar','contains code']), ('IN/missing.pth.tar --config IN/fomm.yaml', ['generator.first.conv.weight','missing']),
-    ('IN/good.pth.tar --config IN/tpsmm.yaml', ['tpsmm']), ('IN/good.pth.tar --config IN/none.yaml', ['none.yaml','found nothing']), ('IN/good.pth.tar --config IN/code.yaml', ['code.yaml']), ('IN/good.pth.tar --config IN/good.png', ['good.png'])])
+    ('IN/good.pth.tar --config IN/dam.yaml', ['dam']), ('IN/good.pth.tar --config IN/none.yaml', ['none.yaml','found nothing']), ('IN/good.pth.tar --config IN/code.yaml', ['code.yaml']), ('IN/good.pth.tar --config IN/good.png', ['good.png'])])
 def test_models(refuses, model, words): refuses(ANIMATE.replace('MODEL', model), *words)
 
 @pytest.mark.parametrize('command,words', [
     ('IN/html/vox-cpk.pth.tar --config IN/fomm.yaml', ['HTML page']), ('IN/lfs/vox-cpk.pth.tar --config IN/fomm.yaml', ['git lfs pull']), ('IN/code.pth.tar --config IN/fomm.yaml', ['contains code']),
-    ('IN/missing.pth.tar --config IN/fomm.yaml', ['missing']), ('IN/good.pth.tar --config IN/tpsmm.yaml', ['tpsmm']), ('IN/good.pth.tar --config IN/fomm.yaml --method fomn', ['did you mean fomm']),
+    ('IN/missing.pth.tar --config IN/fomm.yaml', ['missing']), ('IN/good.pth.tar --config IN/dam.yaml', ['dam']), ('IN/good.pth.tar --config IN/fomm.yaml --method fomn', ['did you mean fomm']),
     ('IN/none.pth.tar --config IN/fomm.yaml', ['found nothing']), ('IN/good.pth.tar', ['required: --config'])])
 def test_convert(refuses, command, words): refuses(f'convert {command} --out new.safetensors', *words)
 def test_convert_to_another_format(refuses): refuses('convert IN/good.pth.tar --config IN/fomm.yaml --out new.pth', '.safetensors')
