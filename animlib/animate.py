@@ -183,7 +183,7 @@ def animate_stream(
         if not best_frame: seen.append(Keypoints(kp_d.xy.cpu()))
         amount = _amount(scale, pre.kp, kp_d0) if mode=='relative' else 1.
         yield to_uint8(animate_frames(model, pre, transfer(mode, pre.kp, kp_d, kp_d0, amount, model.disentangler), precision))
-    if seen: _say([*advise(pre.kp.to('cpu'), _joined(seen), mode), *model.doubts(_joined(seen))])
+    if seen: _say([*advise(pre.kp.to('cpu'), film := _joined(seen), mode), *model.doubts(film)])
 
 # %% ../nbs/9_practice/91_animate.ipynb #c34
 def _refuse(driving, out, mode:str):

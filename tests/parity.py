@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest, torch
 from torch.testing import assert_close
 from safetensors.torch import load_file
+from animlib.blocks import AntiAlias
 from animlib.checkpoints import from_official
 
 here = Path(__file__).parent/'golden'
@@ -38,11 +39,17 @@ def random_state(listing):
     fresh = lambda k,s: torch.zeros(s, dtype=torch.int64) if k.endswith('tracked') else torch.rand(s, generator=g)*.1+(.5 if k.endswith('var') else 0)
     return {m: {k: fresh(k,s) for k,s in d.items()} for m,d in listing.items()}
 
+def published(modules):
+    "A checkpoint of the published size: zeros that take no memory, and the blur as it must be."
+    value = lambda k,s: AntiAlias(.25).weight if k.endswith('down.weight') else torch.zeros(1).expand(s) if s else torch.zeros(())
+    return {m: {k: value(k,s) for k,s in d.items()} for m,d in modules.items()}
+
 # names and shapes of layers, written down a second time from the description of the networks; t: a time axis of length 1
 def conv(name, a, b, k, t=False): return {f'{name}.weight': [b,a,*([1] if t else []),k,k], f'{name}.bias': [b]}
 def norm(name, n): return {**{f'{name}.{o}': [n] for o in ('weight','bias','running_mean','running_var')}, f'{name}.num_batches_tracked': []}
 def block(name, a, b, k=3, t=False): return conv(f'{name}.conv', a, b, k, t) | norm(f'{name}.norm', b)
 def residual(name, n, t=False): return {k: s for o in (1,2) for k,s in (conv(f'{name}.conv{o}', n, n, 3, t) | norm(f'{name}.norm{o}', n)).items()}
+def gauss(name, scale): return {} if scale==1 else {f'{name}.weight': [3,1]+[2*round(4*(1/scale-1)/2)+1]*2}
 def levels(p): return lambda i: min(p['max_features'], p['block_expansion']*2**i)
 def hourglass(name, n_in, p, extra=0, t=False, down='encoder', up='decoder'): # and the channels that come out
     w, n, out = levels(p), p['num_blocks'], {}

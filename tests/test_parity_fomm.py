@@ -12,7 +12,7 @@ from animlib.losses.reconstruction import total_loss
 from animlib.splines import Spline
 from animlib.training import save_model
 from animlib.transfer import movement_scale, relative
-from parity import Golden, blank, block, both, close, conv, count, hourglass, near, one_thread, random_state, residual, shapes
+from parity import Golden, blank, block, both, close, conv, count, gauss, hourglass, near, one_thread, published, random_state, residual, shapes
 
 G = Golden('fomm', 'kp_detector', 'generator', 'discriminator')
 CONFIG, KEYS, STATE = G.config, G.keys, G.state
@@ -101,7 +101,6 @@ def test_through_our_file(c, tmp_path):
     assert torch.equal(back(SOURCE,DRIVING).frame, step(c).frame)
 
 # ---- other sizes ----
-def gauss(name, scale): return {} if scale==1 else {f'{name}.weight': [3,1]+[2*round(4*(1/scale-1)/2)+1]*2}
 def official_shapes(config):
     p = config['model_params']; k,jac = p['common_params']['num_kp'], p['common_params']['estimate_jacobian']
     d,g = p['kp_detector_params'], p['generator_params']; m = g['dense_motion_params']
@@ -152,8 +151,7 @@ def test_another_config_than_the_trained_one_is_refused(wrong):
 # ---- the published size ----
 @lru_cache(None)
 def paper():
-    value = lambda k,s: AntiAlias(.25).weight if k.endswith('down.weight') else torch.zeros(1).expand(s) if s else torch.zeros(())
-    return from_official('fomm', {m: {k: value(k,s) for k,s in d.items()} for m,d in KEYS['modules'].items()}, config())
+    return from_official('fomm', published(KEYS['modules']), config())
 
 def test_published_checkpoints_are_accounted_for():
     m = paper()

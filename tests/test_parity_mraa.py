@@ -3,7 +3,7 @@ the published checkpoints (tests/golden/mraa_keys.json), and models of other siz
 from dataclasses import replace
 from functools import lru_cache
 import pytest, torch
-from animlib.blocks import AntiAlias, fold_norms
+from animlib.blocks import fold_norms
 from animlib.checkpoints import from_official, read_model
 from animlib.core import InputError, Keypoints
 from animlib.geometry import Sampling, identity_grid, warp
@@ -11,7 +11,7 @@ from animlib.losses.equivariance import equivariance, jacobian_error, position_e
 from animlib.splines import Spline
 from animlib.training import save_model
 from animlib.transfer import movement_scale, relative, transfer
-from parity import Golden, avd_shapes, block, both, close, conv, count, formula_weights, hourglass, near, one_thread, random_state, residual, shapes
+from parity import Golden, avd_shapes, block, both, close, conv, count, formula_weights, gauss, hourglass, near, one_thread, published, random_state, residual, shapes
 
 G = Golden('mraa', 'region_predictor', 'generator', 'bg_predictor')
 CONFIG, KEYS = G.config, G.keys
@@ -113,7 +113,6 @@ def config(regions=10, det=(32,1024,5,.25), dense=(64,1024,5,.25), gen=(64,512,2
         region_predictor_params=dict(temperature=.1, pca_based=pca, fast_svd=False, **part(det), **more), avd_network_params=dict(zip(('id_bottle_size','pose_bottle_size'), avd)),
         generator_params=dict(**g, skips=skips, pixelwise_flow_predictor_params=dict(use_deformed_source=True, use_covar_heatmap=True, estimate_occlusion_map=occlusion, **part(dense)))))
 
-def gauss(name, scale): return {} if scale==1 else {f'{name}.weight': [3,1]+[2*round(4*(1/scale-1)/2)+1]*2}
 def official_shapes(config):
     p = config['model_params']; k, d, g, b = p['num_regions'], p['region_predictor_params'], p['generator_params'], p['bg_predictor_params']; m = g['pixelwise_flow_predictor_params']
     det,n = hourglass('predictor.', 3, d)
@@ -157,7 +156,6 @@ def test_another_config_than_the_trained_one_is_refused(wrong):
 
 # ---- the published size ----
 def test_published_checkpoints_are_accounted_for():
-    value = lambda k,s: AntiAlias(.25).weight if k.endswith('down.weight') else torch.zeros(1).expand(s) if s else torch.zeros(())
-    m = from_official('mraa', {m: {k: value(k,s) for k,s in d.items()} for m,d in KEYS['modules'].items()}, config())
+    m = from_official('mraa', published(KEYS['modules']), config())
     assert (count(m.dense)+count(m.generator), count(m.detector), count(m.background), count(m.disentangler))==(45_575_391, 14_146_728, 6_282_438, 2_290_620)
     assert (m.cfg.size, m.cfg.n_kp, m.cfg.sampling, m.cfg.pad)==(256, 10, Sampling(False,False), 3)

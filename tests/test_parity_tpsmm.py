@@ -1,19 +1,19 @@
 """TPSMM against the official code: numbers it gave for small random weights (tests/golden/tpsmm.*), the names and shapes of
 the published checkpoints (tests/golden/tpsmm_keys.json), and models of other sizes. No network, no download."""
-from functools import lru_cache, partial
+from functools import lru_cache
 import pytest, torch
 from animlib.blocks import AntiAlias
 from animlib.checkpoints import from_official, read_model
-from animlib.core import InputError, Keypoints
+from animlib.core import InputError
 from animlib.contributions import drop_candidates, group_evidence
-from animlib.geometry import Sampling, identity_grid, warp, warp_each
+from animlib.geometry import Sampling, identity_grid, warp
 from animlib.losses.consistency import background_consistency, round_trip_error, warp_consistency
 from animlib.losses.equivariance import equivariance, position_error
 from animlib.motion.tps import in_groups
 from animlib.splines import Spline, fit_tps
 from animlib.training import save_model
 from animlib.transfer import movement_scale, relative
-from parity import Golden, avd_shapes, close, conv, count, formula_weights, linear, near, norm, one_thread, random_state, shapes
+from parity import Golden, avd_shapes, close, conv, count, formula_weights, gauss, linear, near, norm, one_thread, published, random_state, shapes
 
 G = Golden('tpsmm', 'inpainting_network', 'kp_detector', 'dense_motion_network', 'bg_predictor')
 CONFIG, KEYS = G.config, G.keys
@@ -118,7 +118,7 @@ def official_shapes(config):
         paint |= block(f'down_blocks.{i}', wide(i), wide(i+1)) | block(f'up_blocks.{i}', n, wide(downs-i-1))
         for j in (0,1): paint |= {q: s for o in (1,2) for q,s in (conv(f'resblock.{2*i+j}.conv{o}', n, n, 3) | inorm(f'resblock.{2*i+j}.norm{o}', n)).items()}
     wide, depth, n_in = (lambda i: min(d['max_features'], d['block_expansion']*2**i)), d['num_blocks'], 5*k+1+3*(k+1)
-    move = {} if d['scale_factor']==1 else {'down.weight': [3,1]+[2*round(4*(1/d['scale_factor']-1)/2)+1]*2}
+    move = gauss('down', d['scale_factor'])
     for i in range(depth): move |= block(f'hourglass.encoder.down_blocks.{i}', n_in if i==0 else wide(i), wide(i+1)) | block(f'hourglass.decoder.up_blocks.{depth-1-i}', (1 if i==depth-1 else 2)*wide(i+1), wide(i))
     n, ups = wide(0)+n_in, round(1/d['scale_factor']).bit_length()-1
     move |= conv('maps', n, k+1, 7)
@@ -155,8 +155,7 @@ def test_another_config_than_the_trained_one_is_refused(wrong):
 
 # ---- the published size ----
 def test_published_checkpoints_are_accounted_for():
-    value = lambda k,s: AntiAlias(.25).weight if k.endswith('down.weight') else torch.zeros(1).expand(s) if s else torch.zeros(())
-    m = from_official('tpsmm', {m: {k: value(k,s) for k,s in d.items()} for m,d in KEYS['modules'].items()}, config())
+    m = from_official('tpsmm', published(KEYS['modules']), config())
     assert (count(m.detector), count(m.background), count(m.dense), count(m.generator), count(m.disentangler))==(11_227_812, 11_188_998, 37_941_397, 24_737_283, 2_583_652)
     c = m.cfg; assert (c.size, c.n_tps, c.n_kp, c.drop, c.drop_start, c.drop_ramp, c.drop_until, c.background_start)==(256, 10, 50, .3, .1, .1, .35, .1)
     schedule = lambda p: (m.at(p), m.dense.rate, m.background.on)[1:]
