@@ -84,8 +84,8 @@ def batches(
         yield as_images(torch.from_numpy(np.stack(chunk)), device)
 
 def _joined(kps:list) -> Keypoints:
-    "Batches of keypoints as one, without heatmaps."
-    kept = [f.name for f in fields(Keypoints) if f.name!='heat' and getattr(kps[0], f.name) is not None]
+    "Batches of keypoints as one, without heatmaps and latent anchors."
+    kept = [f.name for f in fields(Keypoints) if f.name not in ('heat','latent','attention') and getattr(kps[0], f.name) is not None]
     return Keypoints(**{k: torch.cat([getattr(kp,k) for kp in kps]) for k in kept})
 
 def _amount(scale, kp_s:Keypoints, kp_d0:Keypoints) -> float:

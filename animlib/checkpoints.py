@@ -24,7 +24,7 @@ from .data.video import expect_binary, sniff
 from .training import read_header, save_model
 
 # %% ../nbs/9_practice/90_checkpoints.ipynb #c07
-METHODS = {m: f'animlib.models.{m}' for m in ('x2face','monkeynet','fomm','mraa','tpsmm')} # method -> the module with its Cfg, build, critic, terms and presets
+METHODS = {m: f'animlib.models.{m}' for m in ('x2face','monkeynet','fomm','mraa','tpsmm','dam','hdam','motion_transformer')} # method -> the module with its Cfg, build, critic, terms and presets
 PARTS = {m: f'animlib.{m}' for m in ('forecast','disentangle')} # networks beside them that are kept in the same kind of file
 
 def nearest(name:str, names) -> str:
@@ -191,10 +191,10 @@ def official_cfg(
     for k,o in how.options.items():
         if not isinstance(ours[o], (bool,str)) and ours[o]<=0 and o not in ('pad','groups'): raise InputError(f'config: {how.root or "option"}.{k}: expected more than 0, found {given[k]}')
     for k,f in how.more.items(): ours |= f(given[k])
-    size = ((tree.get('dataset_params') or {}).get('frame_shape') or [like.size])[0]
+    size = ((tree.get('dataset_params') or {}).get('frame_shape') or [ours.pop('size', like.size)])[0]
     corners = how.corners if align_corners is None else align_corners
     sampling = Sampling(corners, how.resize_as_corners and corners, ours.pop('resize', 'bilinear'))
-    return replace(like, **ours, **how.ours, **how.whole(tree), size=_value(size, like.size, 'config: dataset_params.frame_shape'), sampling=sampling)
+    return replace(like, **(ours|dict(how.ours)|how.whole(tree)), size=_value(size, like.size, 'config: dataset_params.frame_shape'), sampling=sampling)
 
 # %% ../nbs/9_practice/90_checkpoints.ipynb #c21
 def _modules(state, where) -> dict[str,dict[str,Tensor]]:
@@ -252,6 +252,9 @@ def from_official(
     cfg, more = official_cfg(method, tree, align_corners), [m for m in how.optional if m in modules]
     for m in more: cfg = replace(cfg, **how.optional[m])
     tensors, theirs = _translate(modules, how, where, (*how.modules, *more))
+    for k,f in how.computed.items():
+        found, must = tensors.pop(k, f(cfg)), f(cfg)
+        if found.shape!=must.shape or not torch.allclose(found, must, atol=1e-4): raise InputError(f'{where}: tensor {theirs[k]}: expected what its config gives, found other numbers; models of changed official code cannot be converted')
     model = fill(_build(method, cfg, 'config'), tensors, where, r'num_batches_tracked$', theirs)
     model.info = dict(official=dict(method=method, source=how.source, unused=[m for m in modules if m in how.unused], sampling=asdict(cfg.sampling)))
     if not isinstance(checkpoint, Mapping): model.info['official'] |= dict(file=Path(checkpoint).name, sha256=sha256(checkpoint))

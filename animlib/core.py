@@ -70,9 +70,16 @@ class Keypoints:
     cov:Tensor|None=None  # `[b,k,2,2]` covariance of each heatmap
     heat:Tensor|None=None # `[b,k,h,w]` probability over pixels
     code:Tensor|None=None # `[b,n]` what a frame says without points (X2Face, whose `xy` is `[b,0,2]`)
+    latent:'Keypoints|None'=None # anchors that no warp uses: intermediate ones, then the root (DAM, HDAM)
+    attention:Tensor|None=None # `[b,i,k]` what each intermediate anchor looks at, sum 1 over k (HDAM)
+    @property
+    def whole(self) -> 'Keypoints': # positions and Jacobians, the latent anchors last
+        if self.latent is None: return self
+        return Keypoints(*(torch.cat([a,b], 1) for a,b in ((self.xy, self.latent.xy), (self.jac, self.latent.jac))))
     def map(self, f:Callable) -> 'Keypoints':
         "Apply `f` to every tensor that is there."
-        return replace(self, **{o.name: f(v) for o in fields(self) if (v:=getattr(self,o.name)) is not None})
+        deep = lambda v: v.map(f) if isinstance(v, Keypoints) else f(v)
+        return replace(self, **{o.name: deep(v) for o in fields(self) if (v:=getattr(self,o.name)) is not None})
     def detach(self) -> 'Keypoints': return self.map(Tensor.detach)
     def to(self, *args, **kw) -> 'Keypoints': return self.map(lambda v: v.to(*args, **kw))
     def __getitem__(self, i) -> 'Keypoints': return self.map(lambda v: v[i])

@@ -9,6 +9,7 @@ __all__ = ['OFFICIAL', 'Official']
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from .core import InputError
+from .detectors.tokens import sine_positions
 
 # %% ../nbs/9_practice/98_official.ipynb #c06
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Official:
     tensor:Callable=lambda v: v   # their tensor -> ours
     optional:Mapping[str,Mapping]=field(default_factory=dict) # modules that a checkpoint may hold -> our options when it does
     whole:Callable=lambda tree: {} # our options from the parts of the config outside `root`
+    computed:Mapping[str,Callable]=field(default_factory=dict) # tensors of the file that are no weights: name -> function from our config to what they must be
     critic:tuple[str,...]=()      # their modules that become our critic
     critic_options:Callable=lambda tree: {} # our options of it, from the whole config
     critic_rules:tuple[tuple[str,str],...]=()
@@ -167,6 +169,71 @@ _OFFICIAL_TPSMM = Official('Thin-Plate-Spline-Motion-Model@c616878', _TPSMM_OPTI
     ours=dict(n_points=5, stiff=.01, stiff_sides=.01, drop_rescale=False, warp_masked=True, disentangle_width=256), optional=dict(bg_predictor={}, avd_network=dict(disentangle=True)), whole=_tpsmm_whole)
 
 # %% ../nbs/9_practice/98_official.ipynb #c24
+_DAM_OPTIONS = {k: v for k,v in _FOMM_OPTIONS.items() if v not in ('n_kp','jacobian','pad')} | dict(**_rows('generator_params', '', skips='skips'), **_rows('kp_detector_params', '', attention_channel='n_attention'),
+    **{k: v for k,v in _MRAA_OPTIONS.items() if v in ('background_width','background_most','background_depth')})
+_DAM_DEFAULTS = {**_FOMM_DEFAULTS, **{k: v for k,v in _MRAA_DEFAULTS.items() if k.startswith('bg_predictor_params')}, 'use_bg_predictor': False, 'generator_params.skips': False,
+    **{f'kp_detector_params.{k}': v for k,v in dict(attention_channel=64, attention_scale=1, detach_feature=False, subroot_leaf_attention=False, ignore_kp_list=[]).items()},
+    **{f'generator_params.{k}': v for k,v in {'sub_kp_num': [], 'num_root_kp_orders': [1], 'num_root_kp': 1, 'root_motion': False, 'root_motion_kp_distance': True, 'dense_motion_params.set_static_bg': False}.items()}}
+_DAM_DEFAULTS = {k: v for k,v in _DAM_DEFAULTS.items() if k!='kp_detector_params.pad'}
+_DAM_FIXED = {'common_params.num_channels': 3, 'common_params.estimate_jacobian': True, 'kp_detector_params.detach_feature': False, 'kp_detector_params.attention_scale': 1,
+    'generator_params.root_motion': False, 'generator_params.sub_kp_num': [], 'generator_params.dense_motion_params.set_static_bg': False}
+
+def _dam_whole(tree:Mapping) -> dict[str,object]:
+    "How many anchors of each kind, and what the losses weigh."
+    p = tree['model_params']; latent = (p.get('generator_params') or {}).get('num_root_kp', 1); middle = latent-1
+    w = tree.get('loss_weights') or (tree.get('train_params') or {}).get('loss_weights') or {}; get = lambda k, other=0.: float(w.get(k, other))
+    if p['common_params']['num_kp']<=latent: raise InputError(f"config: option model_params.common_params.num_kp: expected more than num_root_kp ({latent}), found {p['common_params']['num_kp']}")
+    ours = dict(n_kp=p['common_params']['num_kp']-latent, n_middle=middle, attention_by=middle, warped='source', equivariance=get('equivariance_value', 10.), again=float(any(w.get('perceptual_aug', [1]))))
+    if not p.get('use_bg_predictor', False): ours |= dict(background='zero')
+    if not middle: return ours | dict(prior=get('root_motion_kp_distance', 10.))
+    return ours | dict(prior=middle*get('sub_root_motion_kp_distance', 10.), prior_middle=get('root_motion_sub_root_distance', 1.),
+                       overlap=get('orthognal_sub_leaf', 10.), coverage=get('complete_sub_leaf_attention', 10.), coverage_least=get('sub_leaf_attention_value', .2))
+
+# %% ../nbs/9_practice/98_official.ipynb #c25
+_ANY = lambda v: {} # read by `whole`
+_DAM_MORE = {'common_params.num_kp': _ANY, 'use_bg_predictor': _ANY, 'kp_detector_params.subroot_leaf_attention': _ANY, 'kp_detector_params.ignore_kp_list': lambda v: dict(ignored=tuple(v)),
+    'bg_predictor_params.bg_type': lambda v: dict(background=v), **{f'generator_params.{k}': _ANY for k in ('num_root_kp','num_root_kp_orders','root_motion_kp_distance')}}
+_DAM_RULES = ((r'^kp_detector\.subroot_attention_block\.', 'detector.attention.ask.'), (r'^kp_detector\.leaf_attention_block\.', 'detector.attention.answer.'),
+    (r'^bg_predictor\.fc\.', 'background.head.'), (r'^bg_predictor\.', 'background.body.'), *_FOMM_RULES)
+_OFFICIAL_DAM = Official('DAM@d4041c0', _DAM_OPTIONS, _DAM_DEFAULTS, _DAM_FIXED, ('kp_detector','generator'), ('discriminator',), _DAM_RULES, corners=False,
+    more=_DAM_MORE, optional=dict(bg_predictor={}), whole=_dam_whole)
+
+# %% ../nbs/9_practice/98_official.ipynb #c27
+_MT_OPTIONS = dict(NUM_JOINTS='n_kp', DIM='token_width', TRANSFORMER_DEPTH='layers', TRANSFORMER_HEADS='heads', TRANSFORMER_MLP_RATIO='ratio')
+_MT_UNUSED = """TAG_PER_JOINT HIDDEN_HEATMAP_DIM MULTI_TRANSFORMER_DEPTH MULTI_TRANSFORMER_HEADS MULTI_DIM NUM_BRANCHES BASE_CHANNEL TEMPERATURE DATA_PREPROCESS INIT_WEIGHTS NAME PRETRAINED TARGET_TYPE
+    INIT HEATMAP_SIZE SIGMA EXTRA.PRETRAINED_LAYERS EXTRA.FINAL_CONV_KERNEL EXTRA.STAGE2.NUM_BRANCHES EXTRA.STAGE3.NUM_BRANCHES EXTRA.STAGE3.NUM_CHANNELS EXTRA.STAGE3.NUM_BLOCKS
+    EXTRA.STAGE2.NUM_MODULES EXTRA.STAGE3.NUM_MODULES""".split() # of the pose network, or read by `whole`
+_MT_FIXED = {'ESTIMATE_JACOBIAN': True, 'FIX_IMG2MOTION_ATTENTION': False, **{f'EXTRA.STAGE{s}.{k}': v for s in (2,3) for k,v in dict(BLOCK='BASIC', FUSE_METHOD='SUM').items()}}
+
+def _positions(kind:str) -> dict[str,str]:
+    if kind not in (known := {'sine-full': 'every', 'sine': 'once', 'none': 'none'}): raise InputError(f'config: option MODEL.POS_EMBEDDING_TYPE: expected {", ".join(known)}, found {kind!r}; only such models can be converted')
+    return dict(positions=known[kind])
+
+def _mt_whole(tree:Mapping) -> dict[str,object]:
+    "Sizes of HRNet, and of the generator, whose options are DAM's."
+    two, three, p = tree['MODEL']['EXTRA']['STAGE2'], tree['MODEL']['EXTRA']['STAGE3'], tree.get('model_params') or {}
+    g = p.get('generator_params') or {}; n = two['NUM_CHANNELS'][0]
+    if [*two['NUM_CHANNELS'], *three['NUM_CHANNELS']]!=[n,2*n,n,2*n,4*n] or len({*two['NUM_BLOCKS'], *three['NUM_BLOCKS']})>1: raise InputError('config: option MODEL.EXTRA: expected HRNet stages of n, 2n, 4n channels and equally many blocks; only such models can be converted')
+    flat = {f'generator_params.{k}': v for k,v in g.items() if k!='dense_motion_params'} | {f'generator_params.dense_motion_params.{k}': v for k,v in (g.get('dense_motion_params') or {}).items()}
+    flat |= {f'bg_predictor_params.{k}': v for k,v in (p.get('bg_predictor_params') or {}).items()}
+    ours = {_DAM_OPTIONS[k]: v for k,v in flat.items() if k in _DAM_OPTIONS}
+    still = {} if p.get('use_bg_predictor') else dict(background='zero', masks=0.)
+    return dict(occlusion=True, skips=True) | ours | still | dict(hrnet_width=n, hrnet_blocks=two['NUM_BLOCKS'][0], hrnet_modules=(two['NUM_MODULES'], three['NUM_MODULES']), each=10/tree['MODEL']['NUM_JOINTS']**2)
+
+# %% ../nbs/9_practice/98_official.ipynb #c28
+_MT_MORE = {'POS_EMBEDDING_TYPE': _positions, 'PATCH_SIZE': lambda v: dict(patch=v[0]), 'IMAGE_SIZE': lambda v: dict(size=v[0]), **{k: _ANY for k in (*_MT_UNUSED, 'EXTRA.STAGE2.NUM_CHANNELS', 'EXTRA.STAGE2.NUM_BLOCKS')}}
+_place = lambda names: lambda m: m[1]+'f.'+str(dict(names)[m[2]])+'.'
+_MT_RULES = ((r'^kp_detector\.pre_feature\.', 'detector.body.'), (r'\bbody\.(conv|bn)([12])\.', lambda m: f"body.stem.shrink.{3*int(m[2])-3+(m[1]=='bn')}."), (r'\blayer1\.', 'stem.layers.'),
+    (r'(stem\.layers\.\d+\.)(conv[123]|bn[123])\.', _place(dict(conv1=0, bn1=1, conv2=3, bn2=4, conv3=6, bn3=7))), (r'\.downsample\.', '.skip.'), (r'(branches\.\d+\.\d+\.)(conv[12]|bn[12])\.', _place(dict(conv1=0, bn1=1, conv2=3, bn2=4))),
+    (r'\btransition1\.0\.', 'first.0.'), (r'\btransition1\.1\.0\.', 'first.1.'), (r'\btransition2\.2\.0\.', 'third.'), (r'\bstage2\.', 'two.'), (r'\bstage3\.', 'three.'), (r'\bfuse_layers\.', 'fuse.paths.'),
+    (r'^kp_detector\.transformer\.transformer\.', 'detector.'), (r'^kp_detector\.transformer\.', 'detector.'), (r'\bkeypoint_token$', 'motion'), (r'\bpatch_to_embedding\.', 'embed.'),
+    (r'\bmlp_head\.', 'heads.0.'), (r'\bmlp_head_jacobian\.', 'heads.1.'), (r'\.([01])\.fn\.norm\.', r'.norms.\1.'), (r'\.0\.fn\.fn\.to_qkv\.', '.attention.ask.'), (r'\.0\.fn\.fn\.to_out\.0\.', '.attention.out.'),
+    (r'\.1\.fn\.fn\.net\.0\.', '.mlp.0.'), (r'\.1\.fn\.fn\.net\.3\.', '.mlp.2.'), (r'^bg_predictor\.fc\.', 'background.head.'), (r'^bg_predictor\.', 'background.body.'), *_FOMM_RULES)
+_OFFICIAL_MT = Official('MTIA@25d4e64', _MT_OPTIONS, {}, _MT_FIXED, ('kp_detector','generator'), ('discriminator',), _MT_RULES, corners=False, root='MODEL', more=_MT_MORE, whole=_mt_whole,
+    ours=dict(tokens='split', matrices=True, masks=1.), optional=dict(bg_predictor=dict(background='affine', masks=1.)),
+    computed={'detector.pos_embedding': lambda c: sine_positions(c.size//(4*c.patch), c.size//(4*c.patch), c.token_width)[None]})
+
+# %% ../nbs/9_practice/98_official.ipynb #c30
 def _nested(m) -> str: # ....submodule.submodule.up.2. -> the second level from outside; a way up starts at the innermost
     depth, way = m[2].count('submodule.'), m[3]
     return f"{m[1]}{'downs' if way=='down' else 'ups'}.{depth if way=='down' else -1-depth}.{m[4]}."
@@ -176,4 +243,4 @@ _X2FACE_RULES = ((r'((?:pix2pixUnwrapped|pix2pixSampler)\.netG\.model\.)((?:subm
     (r'\bups\.-(\d+)\.', lambda m: f'ups.{8-int(m[1])}.'))
 _OFFICIAL_X2FACE = Official('X2Face@cecfbfa', dict(ngf='width', inner_nc='n_code'), {}, {}, ('state_dict',), (), _X2FACE_RULES, corners=True, resize_as_corners=True, root='')
 
-OFFICIAL = dict(x2face=_OFFICIAL_X2FACE, monkeynet=_OFFICIAL_MONKEYNET, fomm=_OFFICIAL_FOMM, mraa=_OFFICIAL_MRAA, tpsmm=_OFFICIAL_TPSMM)
+OFFICIAL = dict(x2face=_OFFICIAL_X2FACE, monkeynet=_OFFICIAL_MONKEYNET, fomm=_OFFICIAL_FOMM, mraa=_OFFICIAL_MRAA, tpsmm=_OFFICIAL_TPSMM, dam=_OFFICIAL_DAM, hdam=_OFFICIAL_DAM, motion_transformer=_OFFICIAL_MT)

@@ -101,9 +101,10 @@ def _previewer(
 
 # %% ../nbs/9_practice/94_pipelines.ipynb #c12
 def _start_from(model, init:str):
-    "Fill a fresh model with the weights of a trained one of the same shape."
-    try: model.load_state_dict(load(init).state_dict())
-    except RuntimeError as e: raise InputError(f'init {init}: its weights do not fit this method with these options; use the preset and the options it was trained with') from e
+    "Fill a fresh model with the weights of a trained one of the same shape, or of another where the method says how (HDAM from a DAM)."
+    trained, begin = load(init), getattr(method_module(model.method), 'begin_from', lambda new, old: new.load_state_dict(old.state_dict()))
+    try: begin(model, trained)
+    except (RuntimeError, InputError) as e: raise InputError(f'init {init}: its weights do not fit this method with these options; use the preset and the options it was trained with') from e
 
 def train(
     method:str, # fomm, ...
@@ -111,9 +112,7 @@ def train(
     preset:str='nano',
     run='runs/latest', # folder
     device:str='auto',
-    resume:bool=False,
-    tensorboard:bool=False,
-    progress:bool=True,
+    resume:bool=False, tensorboard:bool=False, progress:bool=True,
     clips:int=1000, # toy clips to render
     frames:int=16, # per toy clip
     init:str='', # a model to go on from: a zoo name or a file; '' starts from nothing

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['to_uint8', 'heat_image', 'grid_image', 'filmstrip', 'enlarge', 'to_gif', 'keypoint_colours', 'draw_points',
-           'draw_bones', 'draw_axes', 'full_colour', 'flow_image', 'flow_wheel', 'warp_lines', 'titled_columns',
-           'comparison', 'show']
+           'draw_bones', 'draw_axes', 'draw_tree', 'full_colour', 'flow_image', 'flow_wheel', 'warp_lines',
+           'titled_columns', 'comparison', 'show']
 
 # %% ../nbs/0_foundations/07_viz.ipynb #c03
 import io, math
@@ -165,6 +165,15 @@ def draw_axes(
         d = length*kp.jac[...,arm]
         frame = _strokes(frame, kp.xy-d, kp.xy+d, colours, r)
     return _strokes(frame, kp.xy+d, kp.xy+d, colours, 1.8*r)
+
+def draw_tree(frame:Tensor, kp:Keypoints) -> Tensor: # `[3,h,w]`, the anchors of one frame with latent ones -> `[3,h,w]`
+    "Every anchor joined to the one above that looks at it most: motion, intermediate and root, small to large (DAM fig. 6)."
+    if kp.latent is None: raise InputError('draw_tree: these keypoints have no latent anchors (only dam and hdam give some); use draw_points')
+    every, k, n = torch.cat([kp.xy, kp.latent.xy]), len(kp.xy), len(kp.latent.xy)-1
+    above = kp.attention.argmax(0).tolist() if n else [0]*k
+    palette, white, r = keypoint_colours(max(n,1)).to(every.device), every.new_ones(1,3), min(frame.shape[-2:])/40
+    frame = draw_bones(frame, every, [*((i, k+a) for i,a in enumerate(above)), *((k+i, k+n) for i in range(n))], palette[[*above, *range(n)]])
+    return draw_points(draw_points(draw_points(frame, every[:k], palette[above], r), every[k:k+n], palette[:n], 1.7*r), every[-1:], white, 2.4*r)
 
 # %% ../nbs/0_foundations/07_viz.ipynb #c26
 def full_colour(

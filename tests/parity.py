@@ -57,6 +57,22 @@ def hourglass(name, n_in, p, extra=0, t=False, down='encoder', up='decoder'): # 
     for j,i in enumerate(reversed(range(n))): out |= block(f'{name}{up}.up_blocks.{j}', (1 if j==0 else 2)*w(i+1)+extra, w(i), t=t)
     return out, p['block_expansion']+n_in+extra
 
+# dense motion and a generator with skips, and the network of a moving background: MRAA, DAM and Motion Transformer share them
+def skip_generator(k, g, flow='dense_motion_network', dense=None, occlusion=None):
+    m, w, top = dense or g['dense_motion_params'], levels(g), g['num_down_blocks']
+    out, n = hourglass(f'{flow}.hourglass.', 4*(k+1), m)
+    out |= conv(f'{flow}.mask', n, k+1, 7) | gauss(f'{flow}.down', m['scale_factor'])
+    if g['estimate_occlusion_map'] if occlusion is None else occlusion: out |= conv(f'{flow}.occlusion', n, 1, 7)
+    out |= block('first', 3, w(0), 7) | conv('final', w(0), 3, 7)
+    for i in range(top): out |= block(f'down_blocks.{i}', w(i), w(i+1)) | block(f'up_blocks.{i}', w(top-i), w(top-i-1))
+    for i in range(g['num_bottleneck_blocks']): out |= residual(f'bottleneck.r{i}', w(top))
+    return out
+def background(b):
+    w, n = levels(b), b['num_blocks']
+    down = {q: s for i in range(n) for q,s in block(f'encoder.down_blocks.{i}', 6 if i==0 else w(i), w(i+1)).items()}
+    wide = dict(shift=2, affine=6, perspective=8)[b['bg_type']]
+    return down | {'fc.weight': [wide,w(n)], 'fc.bias': [wide]}
+
 # the network for whose shape, whose pose: MRAA and TPSMM share its layout
 def linear(name, a, b): return {f'{name}.weight': [b,a], f'{name}.bias': [b]}
 def mlp(name, *ns): # linear layers; a norm and a ReLU between them

@@ -59,17 +59,21 @@ def lab(tmp_path):
     yield root, f'http://127.0.0.1:{port}'
     server.terminate(); server.wait(20)
 
-def test_a_dragged_point_bends_the_picture(browser, lab):
+def run_in_lab(browser, lab, code):
+    "A notebook of one cell, opened and run; the page, and what it asked for elsewhere."
     root, url = lab
-    code = ["import torch; from animlib.data import toy; from animlib.widgets import bend; face = toy.clips('face',1,1,64,3).video[0,0]; board = bend(face, torch.tensor([[0.,.5],[-.6,-.6],[.6,-.6]]), zoom=4); board"]
-    cell = lambda src: dict(cell_type='code', metadata={}, execution_count=None, outputs=[], source=src)
-    (root/'board.ipynb').write_text(json.dumps(dict(cells=[cell(c) for c in code], metadata=dict(kernelspec=dict(name='python3', display_name='python3', language='python')), nbformat=4, nbformat_minor=4)))
+    cell = dict(cell_type='code', metadata={}, execution_count=None, outputs=[], source=code)
+    (root/'one.ipynb').write_text(json.dumps(dict(cells=[cell], metadata=dict(kernelspec=dict(name='python3', display_name='python3', language='python')), nbformat=4, nbformat_minor=4)))
     page = browser.new_context(viewport=dict(width=1100, height=900)).new_page()
     asked = []; page.on('request', lambda r: None if r.url.startswith((url, url.replace('http','ws'), 'data:', 'blob:')) else asked.append(r.url[:100]))
-    page.goto(f'{url}/lab/tree/board.ipynb?reset')
+    page.goto(f'{url}/lab/tree/one.ipynb?reset')
     page.wait_for_selector('.jp-Notebook .jp-Cell', timeout=60_000)
     page.wait_for_function("document.body.innerText.includes('| Idle')", timeout=60_000) # the kernel is there
     page.locator('.jp-Notebook .jp-Cell').first.click(); page.keyboard.press('Shift+Enter')
+    return page, asked
+
+def test_a_dragged_point_bends_the_picture(browser, lab):
+    page, asked = run_in_lab(browser, lab, "import torch; from animlib.data import toy; from animlib.widgets import bend; face = toy.clips('face',1,1,64,3).video[0,0]; board = bend(face, torch.tensor([[0.,.5],[-.6,-.6],[.6,-.6]]), zoom=4); board")
     board = page.locator('.jp-OutputArea canvas'); board.wait_for(timeout=60_000); page.wait_for_timeout(800)
     inside = lambda: page.evaluate("(() => { const c = document.querySelector('.jp-OutputArea canvas'); return [...c.getContext('2d').getImageData(60, 60, c.width-120, 60).data] })()")
     before, box = inside(), board.bounding_box()
@@ -80,3 +84,13 @@ def test_a_dragged_point_bends_the_picture(browser, lab):
     changed = sum(abs(a-b)>8 for a,b in zip(before, inside()))/len(before)
     assert changed>.1, changed # where no disc was drawn, the kernel's new picture shows
     assert not asked, asked
+
+def test_a_slider_shows_another_layer(browser, lab):
+    page, asked = run_in_lab(browser, lab, "from animlib import load; from animlib.data import toy; from animlib.widgets import attention_view; attention_view(load('motion_transformer-body'), toy.clips('body',1,6,64,toy.split_seed('test')).video[0,-1], zoom=4)")
+    picture, sliders = page.locator('.jp-OutputArea img'), page.locator('.jp-OutputArea [role=slider]')
+    picture.wait_for(timeout=60_000); page.wait_for_timeout(800)
+    assert sliders.count()==3 and picture.bounding_box()['width']==256 and 'motion tokens' in page.locator('.jp-OutputArea').first.inner_text()
+    seen = [picture.screenshot()]
+    for i in range(3): # layer, head, token
+        sliders.nth(i).focus(); page.keyboard.press('ArrowRight'); page.wait_for_timeout(1200); seen.append(picture.screenshot())
+    assert len(set(seen))==4 and not asked, (len(set(seen)), asked)

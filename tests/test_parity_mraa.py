@@ -11,7 +11,7 @@ from animlib.losses.equivariance import equivariance, jacobian_error, position_e
 from animlib.splines import Spline
 from animlib.training import save_model
 from animlib.transfer import movement_scale, relative, transfer
-from parity import Golden, avd_shapes, block, both, close, conv, count, formula_weights, gauss, hourglass, near, one_thread, published, random_state, residual, shapes
+from parity import Golden, avd_shapes, background, both, close, conv, count, formula_weights, gauss, hourglass, near, one_thread, published, random_state, shapes, skip_generator
 
 G = Golden('mraa', 'region_predictor', 'generator', 'bg_predictor')
 CONFIG, KEYS = G.config, G.keys
@@ -117,19 +117,9 @@ def official_shapes(config):
     p = config['model_params']; k, d, g, b = p['num_regions'], p['region_predictor_params'], p['generator_params'], p['bg_predictor_params']; m = g['pixelwise_flow_predictor_params']
     det,n = hourglass('predictor.', 3, d)
     det |= conv('regions', n, k, 7) | gauss('down', d['scale_factor']) | ({} if d['pca_based'] else conv('jacobian', n, 4, 7))
-    gen,n = hourglass('pixelwise_flow_predictor.hourglass.', 4*(k+1), m)
-    gen |= conv('pixelwise_flow_predictor.mask', n, k+1, 7) | gauss('pixelwise_flow_predictor.down', m['scale_factor'])
-    if m['estimate_occlusion_map']: gen |= conv('pixelwise_flow_predictor.occlusion', n, 1, 7)
-    w = lambda i: min(g['max_features'], g['block_expansion']*2**i); top = g['num_down_blocks']
-    gen |= block('first', 3, w(0), 7) | conv('final', w(0), 3, 7)
-    for i in range(top): gen |= block(f'down_blocks.{i}', w(i), w(i+1)) | block(f'up_blocks.{i}', w(top-i), w(top-i-1))
-    for i in range(g['num_bottleneck_blocks']): gen |= residual(f'bottleneck.r{i}', w(top))
+    gen = skip_generator(k, g, 'pixelwise_flow_predictor', m, m['estimate_occlusion_map'])
     out = dict(region_predictor=det, generator=gen, avd_network=avd_shapes(6*k, *p['avd_network_params'].values()))
-    if b['bg_type']=='zero': return out
-    w = lambda i: min(b['max_features'], b['block_expansion']*2**i); n = b['num_blocks']
-    down = {q: s for i in range(n) for q,s in block(f'encoder.down_blocks.{i}', 6 if i==0 else w(i), w(i+1)).items()}
-    wide = dict(shift=2, affine=6, perspective=8)[b['bg_type']]
-    return out | dict(bg_predictor=down | {'fc.weight': [wide,w(n)], 'fc.bias': [wide]})
+    return out if b['bg_type']=='zero' else out | dict(bg_predictor=background(b))
 
 def test_the_second_listing_is_right():
     assert official_shapes(CONFIG)==shapes(STATE) and official_shapes(config())==KEYS['modules']

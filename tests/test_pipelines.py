@@ -72,6 +72,14 @@ def test_ablate_trains_measures_and_goes_on(tmp_path):
     run_notebook('ablate', tmp_path/'b.ipynb', given, cwd=tmp_path, progress=False)
     assert json.loads((tmp_path/'abl'/'ablation.json').read_text())==found
 
+def test_compare_trains_methods_alike(tmp_path):
+    given = dict(methods=['fomm','hdam'], data='toy:arm', out='cmp', steps=4, clips=3, frames=4, eval_clips=2, device='cpu', options=dict(batch=2))
+    run_notebook('compare', tmp_path/'a.ipynb', given, cwd=tmp_path, progress=False)
+    found = json.loads((tmp_path/'cmp'/'comparison.json').read_text()); rows = found['variants']
+    assert [*rows]==['fomm','hdam'] and all(math.isfinite(r['metrics'][0][k]) for r in rows.values() for k in ('akd_ratio','aed_ratio','warp_ratio','l1_ratio')) and found['steps']==4
+    steps = {n: json.loads((tmp_path/'cmp'/n/'config.json').read_text())['train']['steps'] for n in ('fomm-0','hdam-0','hdam-0-dam')}
+    assert steps=={'fomm-0': 4, 'hdam-0': 2, 'hdam-0-dam': 2} and '| hdam |' in text(tmp_path/'a.ipynb') and pictures(tmp_path/'a.ipynb')==1
+
 def test_forecast_compares_with_doing_nothing(tmp_path):
     run_notebook('forecast', tmp_path/'f.ipynb', dict(model='monkeynet-body', run='fc', steps=5, clips=4, frames=12, length=8, hidden=8, eval_clips=2, device='cpu'), cwd=tmp_path, progress=False)
     assert (tmp_path/'fc'/'model.safetensors').exists() and pictures(tmp_path/'f.ipynb')>=1

@@ -36,7 +36,8 @@ class JacobianDetector(KeypointDetector):
         if jacobian:
             nn.init.zeros_(self.jacobian.weight)
             self.jacobian.bias.data = torch.eye(2).flatten().tile(self.jacobian.out_channels//4)
-    def forward(self, frame:Tensor) -> Keypoints: # `[b,3,h,w]`
-        y, heat = self.look(frame)
+    def forward(self, frame:Tensor) -> Keypoints: return self.read(*self.look(frame)) # `[b,3,h,w]`
+    def read(self, y:Tensor, heat:Tensor) -> Keypoints: # what `look` gives
+        "The heads' answer."
         jac = None if self.jacobian is None else read_jacobian(heat, self.jacobian(y))
         return Keypoints(expected_xy(heat), jac, heat=heat)

@@ -44,10 +44,11 @@ def equivariance(
     bend:float=.005, # deviation of the spline's weights
     transform:Spline|None=None, # replay this one instead of drawing
     axes:bool=False, # the detector's matrices are principal axes (MRAA)
+    matrices:bool=True, # False: positions alone (Motion Transformer eq. 10)
 ) -> dict[str,Tensor]: # `xy`, and `jac` where the detector gives Jacobians
     "Detect, warp, detect again, compare (FOMM eq. 10-12)."
-    x, kp = getattr(step, frame), step.kp_d if frame=='driving' else step.kp_s
+    x, kp = getattr(step, frame), (step.kp_d if frame=='driving' else step.kp_s).whole # latent anchors, too
     if transform is None: transform = random_spline(len(x), affine, bend, like=x)
-    kp_t = step.model.detector(warp(x, transform.grid(x.shape[-2:]), 'reflection'))
+    kp_t = step.model.detector(warp(x, transform.grid(x.shape[-2:]), 'reflection')).whole
     out = dict(xy=position_error(kp, kp_t, transform))
-    return out if kp.jac is None else out | dict(jac=jacobian_error(kp, kp_t, transform, axes))
+    return out if kp.jac is None or not matrices else out | dict(jac=jacobian_error(kp, kp_t, transform, axes))
