@@ -8,7 +8,7 @@ from animlib.checkpoints import from_official, read_model
 from animlib.core import InputError
 from animlib.detectors.tokens import sine_positions
 from animlib.training import save_model
-from parity import Golden, background, count, near, one_thread, published, random_state, shapes, skip_generator
+from parity import Golden, background, count, near, one_thread, published, random_state, skip_generator
 
 G = Golden('motion_transformer', 'kp_detector')
 SMALL = dict(block_expansion=8, max_features=32, num_down_blocks=2, num_bottleneck_blocks=1, estimate_occlusion_map=True, skips=True, dense_motion_params=dict(block_expansion=8, max_features=32, num_blocks=2, scale_factor=.25))
