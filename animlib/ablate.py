@@ -44,6 +44,16 @@ def _run_one(method:str, data:str, preset:str, run:Path, device, limit:int, prog
     if not (run/'metrics.json').exists(): evaluate_run(run, limit, progress=progress)
     return json.loads((run/'metrics.json').read_text())
 
+def _fill(found:dict, rows:Mapping, file:Path, one:Callable) -> dict: # rows: name -> (method, options of its own); one: metrics of (name, seed)
+    "Every row with every seed; the file always holds what is there so far."
+    for name,(method,own) in rows.items():
+        n = sum(p.numel() for p in build(method, found['preset'], **found['options']|own).parameters())
+        row = found['variants'][name] = dict(options=own, weights=n, metrics=[])
+        for seed in range(found['seeds']):
+            row['metrics'].append(one(name, seed))
+            write_atomic(file, lambda p: p.write_text(json.dumps(found, indent=1)))
+    return found
+
 # %% ../nbs/9_practice/97_ablate.ipynb #c11
 def ablate(
     method:str, # a key of METHODS
@@ -62,13 +72,8 @@ def ablate(
     chosen, out, where = _chosen(method, names), Path(out), str(pick_device(device))
     steps = configure(method, preset, **options)[1].steps
     found = dict(method=method, data=Path(data).name, preset=preset, steps=steps, seeds=seeds, options=options, device=where, variants={})
-    for name,own in chosen.items():
-        n = sum(p.numel() for p in build(method, preset, **options|own).parameters())
-        row = found['variants'][name] = dict(options=own, weights=n, metrics=[])
-        for seed in range(seeds):
-            row['metrics'].append(_run_one(method, data, preset, run_folder(out, name, seed), device, limit, progress, dict(clips=clips, frames=frames), options|own|dict(seed=seed)))
-            write_atomic(out/'ablation.json', lambda p: p.write_text(json.dumps(found, indent=1)))
-    return found
+    one = lambda name, seed: _run_one(method, data, preset, run_folder(out, name, seed), device, limit, progress, dict(clips=clips, frames=frames), options|chosen[name]|dict(seed=seed))
+    return _fill(found, {name: (method,own) for name,own in chosen.items()}, out/'ablation.json', one)
 
 # %% ../nbs/9_practice/97_ablate.ipynb #c14
 COLUMNS = {'l1': 'L1', 'l1_ratio': 'of copying', 'l1_moving_ratio': 'where it moves', 'warp_ratio': 'warp error, of no motion', 'figure_ratio': 'on the figure', 'keypoint_ratio': 'joints, of the mean pose'}
@@ -128,12 +133,8 @@ def compare(
     steps = configure(methods[0], preset, **options)[1].steps
     found = dict(method='method', data=Path(data).name, preset=preset, steps=steps, seeds=seeds, options=options, device=str(pick_device(device)), variants={})
     read = _joints(judge, data[4:]) if data.startswith('toy:') else None
-    for m in methods:
-        row = found['variants'][m] = dict(options={}, weights=sum(p.numel() for p in build(m, preset).parameters()), metrics=[])
-        for seed in range(seeds):
-            row['metrics'].append(_one_of_many(m, data, preset, run_folder(out, m, seed), device, limit, progress, films, options|dict(steps=steps, seed=seed), judge, read))
-            write_atomic(out/'comparison.json', lambda p: p.write_text(json.dumps(found, indent=1)))
-    return found
+    one = lambda m, seed: _one_of_many(m, data, preset, run_folder(out, m, seed), device, limit, progress, films, options|dict(steps=steps, seed=seed), judge, read)
+    return _fill(found, {m: (m,{}) for m in methods}, out/'comparison.json', one)
 
 # %% ../nbs/9_practice/97_ablate.ipynb #c20
 def _one_of_many(method:str, data:str, preset:str, run:Path, device, limit:int, progress:bool, films:Mapping, options:Mapping, judge, read) -> dict:

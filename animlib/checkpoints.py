@@ -253,7 +253,7 @@ def from_official(
     for m in more: cfg = replace(cfg, **how.optional[m])
     tensors, theirs = _translate(modules, how, where, (*how.modules, *more))
     for k,f in how.computed.items():
-        found, must = tensors.pop(k, f(cfg)), f(cfg)
+        must = f(cfg); found = tensors.pop(k, must)
         if found.shape!=must.shape or not torch.allclose(found, must, atol=1e-4): raise InputError(f'{where}: tensor {theirs[k]}: expected what its config gives, found other numbers; models of changed official code cannot be converted')
     model = fill(_build(method, cfg, 'config'), tensors, where, r'num_batches_tracked$', theirs)
     model.info = dict(official=dict(method=method, source=how.source, unused=[m for m in modules if m in how.unused], sampling=asdict(cfg.sampling)))

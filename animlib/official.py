@@ -54,6 +54,7 @@ _BLOCKS = (
     (r'\bfirst\.conv\.', r'first.0.'),                                (r'\bfirst\.norm\.', r'first.1.'),
     (r'\bbottleneck\.r(\d+)\.norm1\.', r'bottleneck.\1.f.0.'),        (r'\bbottleneck\.r(\d+)\.conv1\.', r'bottleneck.\1.f.2.'),
     (r'\bbottleneck\.r(\d+)\.norm2\.', r'bottleneck.\1.f.3.'),        (r'\bbottleneck\.r(\d+)\.conv2\.', r'bottleneck.\1.f.5.'))
+_BACKGROUND = ((r'^bg_predictor\.fc\.', 'background.head.'), (r'^bg_predictor\.', 'background.body.')) # MRAA's, which DAM and Motion Transformer share
 _FOMM_RULES = (
     (r'^kp_detector\.predictor\.', 'detector.body.'), (r'^kp_detector\.kp\.', 'detector.score.'), (r'^kp_detector\.down\.', 'detector.shrink.'),
     (r'^kp_detector\.', 'detector.'), (r'^generator\.dense_motion_network\.hourglass\.', 'dense.body.'),
@@ -137,7 +138,7 @@ _MRAA_FIXED = {'num_channels': 3, 'estimate_affine': True, 'generator_params.pix
 # %% ../nbs/9_practice/98_official.ipynb #c19
 _MRAA_RULES = ((r'^region_predictor\.predictor\.', 'detector.body.'), (r'^region_predictor\.regions\.', 'detector.score.'), (r'^region_predictor\.down\.', 'detector.shrink.'),
     (r'^region_predictor\.', 'detector.'), (r'^generator\.pixelwise_flow_predictor\.hourglass\.', 'dense.body.'), (r'^generator\.pixelwise_flow_predictor\.down\.', 'dense.shrink.'),
-    (r'^generator\.pixelwise_flow_predictor\.', 'dense.'), (r'^bg_predictor\.fc\.', 'background.head.'), (r'^bg_predictor\.', 'background.body.'), *_AVD_RULES, *_BLOCKS)
+    (r'^generator\.pixelwise_flow_predictor\.', 'dense.'), *_BACKGROUND, *_AVD_RULES, *_BLOCKS)
 _OFFICIAL_MRAA = Official('articulated-animation@03f1968', _MRAA_OPTIONS, _MRAA_DEFAULTS, _MRAA_FIXED, ('region_predictor','generator'), (), _MRAA_RULES, corners=False,
     more={'region_predictor_params.fast_svd': lambda v: {}}, ours=dict(disentangle_width=256), optional=dict(bg_predictor={}, avd_network=dict(disentangle=True)))
 
@@ -194,7 +195,7 @@ _ANY = lambda v: {} # read by `whole`
 _DAM_MORE = {'common_params.num_kp': _ANY, 'use_bg_predictor': _ANY, 'kp_detector_params.subroot_leaf_attention': _ANY, 'kp_detector_params.ignore_kp_list': lambda v: dict(ignored=tuple(v)),
     'bg_predictor_params.bg_type': lambda v: dict(background=v), **{f'generator_params.{k}': _ANY for k in ('num_root_kp','num_root_kp_orders','root_motion_kp_distance')}}
 _DAM_RULES = ((r'^kp_detector\.subroot_attention_block\.', 'detector.attention.ask.'), (r'^kp_detector\.leaf_attention_block\.', 'detector.attention.answer.'),
-    (r'^bg_predictor\.fc\.', 'background.head.'), (r'^bg_predictor\.', 'background.body.'), *_FOMM_RULES)
+    *_BACKGROUND, *_FOMM_RULES)
 _OFFICIAL_DAM = Official('DAM@d4041c0', _DAM_OPTIONS, _DAM_DEFAULTS, _DAM_FIXED, ('kp_detector','generator'), ('discriminator',), _DAM_RULES, corners=False,
     more=_DAM_MORE, optional=dict(bg_predictor={}), whole=_dam_whole)
 
@@ -228,7 +229,7 @@ _MT_RULES = ((r'^kp_detector\.pre_feature\.', 'detector.body.'), (r'\bbody\.(con
     (r'\btransition1\.0\.', 'first.0.'), (r'\btransition1\.1\.0\.', 'first.1.'), (r'\btransition2\.2\.0\.', 'third.'), (r'\bstage2\.', 'two.'), (r'\bstage3\.', 'three.'), (r'\bfuse_layers\.', 'fuse.paths.'),
     (r'^kp_detector\.transformer\.transformer\.', 'detector.'), (r'^kp_detector\.transformer\.', 'detector.'), (r'\bkeypoint_token$', 'motion'), (r'\bpatch_to_embedding\.', 'embed.'),
     (r'\bmlp_head\.', 'heads.0.'), (r'\bmlp_head_jacobian\.', 'heads.1.'), (r'\.([01])\.fn\.norm\.', r'.norms.\1.'), (r'\.0\.fn\.fn\.to_qkv\.', '.attention.ask.'), (r'\.0\.fn\.fn\.to_out\.0\.', '.attention.out.'),
-    (r'\.1\.fn\.fn\.net\.0\.', '.mlp.0.'), (r'\.1\.fn\.fn\.net\.3\.', '.mlp.2.'), (r'^bg_predictor\.fc\.', 'background.head.'), (r'^bg_predictor\.', 'background.body.'), *_FOMM_RULES)
+    (r'\.1\.fn\.fn\.net\.0\.', '.mlp.0.'), (r'\.1\.fn\.fn\.net\.3\.', '.mlp.2.'), *_BACKGROUND, *_FOMM_RULES)
 _OFFICIAL_MT = Official('MTIA@25d4e64', _MT_OPTIONS, {}, _MT_FIXED, ('kp_detector','generator'), ('discriminator',), _MT_RULES, corners=False, root='MODEL', more=_MT_MORE, whole=_mt_whole,
     ours=dict(tokens='split', matrices=True, masks=1.), optional=dict(bg_predictor=dict(background='affine', masks=1.)),
     computed={'detector.pos_embedding': lambda c: sine_positions(c.size//(4*c.patch), c.size//(4*c.patch), c.token_width)[None]})
