@@ -72,6 +72,7 @@ class Keypoints:
     code:Tensor|None=None # `[b,n]` what a frame says without points (X2Face, whose `xy` is `[b,0,2]`)
     latent:'Keypoints|None'=None # anchors that no warp uses: intermediate ones, then the root (DAM, HDAM)
     attention:Tensor|None=None # `[b,i,k]` what each intermediate anchor looks at, sum 1 over k (HDAM)
+    views:Tensor|None=None # `[b,n,k,2]` positions in all source pictures, this one first (Pose-Attentive)
     @property
     def whole(self) -> 'Keypoints': # positions and Jacobians, the latent anchors last
         if self.latent is None: return self
@@ -115,8 +116,11 @@ class Prepared:
     "Everything a model computes from the source alone, once per clip."
     source:Tensor      # `[b,3,h,w]`
     kp:Keypoints       # of the source
-    small:Tensor       # `[b,3,h',w']` the source at the motion's resolution
+    small:Tensor       # `[b,3,h',w']` the source at the motion's resolution; where motion looks at poses (Pose-Attentive), those `[b,n,c,h',w']`
     features:tuple     # whatever the generator's encoder says, finest first
+    def map(self, f:Callable) -> 'Prepared':
+        "Apply `f` to every tensor: to put the sources of a batch into another order."
+        return Prepared(f(self.source), self.kp.map(f), f(self.small), tuple(f(v) for v in self.features))
 
 @dataclass(frozen=True)
 class Step:
@@ -129,6 +133,7 @@ class Step:
     frame:Tensor         # `[b,3,h,w]` the result, in [0,1]
     model:nn.Module      # for loss terms that look again (equivariance)
     camera:Tensor|None=None # `[b,3,3]` motion of the background, where a model predicts it
+    cross:'Step|None'=None  # in training: the same source again, driven by another identity in the driving frame's pose (Pose-Attentive)
 
 # %% ../nbs/0_foundations/01_core.ipynb #c28
 def check_size(

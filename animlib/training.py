@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from .core import InputError, write_atomic
 from .losses.reconstruction import Term, total_loss
 from .data.video import augment
+from .data.identities import identity_groups
 
 # %% ../nbs/0_foundations/09_training.ipynb #c07
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class TrainCfg:
     "How to train; says nothing about what."
     steps:int=5000
     batch:int=8              # pairs per process
+    sources:int=0            # source frames of every pair, 1 up to this many, neighbours in the batch of different identities; 0: any pair of frames
     lr:float=2e-4
     critic_lr:float=0.       # of the second player, where there is one; 0: lr
     betas:tuple[float,float]=(.5,.999)
@@ -56,14 +58,15 @@ def draw_batch(
     step:int,
     rank:int=0,
     device='cpu',
-) -> tuple[Tensor,Tensor]: # source, driving `[b,3,h,w]`
+) -> tuple[Tensor,Tensor]: # source, driving `[b,3,h,w]`; several sources `[b,n,3,h,w]`
     "The pairs of one step: a function of seed, step and rank alone. Leaves torch's own generator seeded for the losses."
     gen = torch.Generator().manual_seed(step_seed(cfg.seed, step, rank))
-    source, driving = data.pairs(cfg.batch, gen, device)
+    many = int(torch.randint(cfg.sources, (), generator=gen))+1 if cfg.sources else 0
+    source, driving = identity_groups(data, cfg.batch, many, gen, device) if many else data.pairs(cfg.batch, gen, device)
     torch.manual_seed(step_seed(cfg.seed, step, rank))
     if not getattr(data, 'images', True): return source, driving # of anything that is no picture
     pair = augment(source, driving, gen, flip=cfg.flip, reverse=cfg.reverse, jitter=cfg.jitter, hue=cfg.hue)
-    return tuple(x.contiguous(memory_format=torch.channels_last) for x in pair)
+    return tuple(x.contiguous(memory_format=torch.channels_last if x.ndim==4 else torch.contiguous_format) for x in pair)
 
 # %% ../nbs/0_foundations/09_training.ipynb #c12
 def save_model(
@@ -88,7 +91,7 @@ class Objective(nn.Module):
     def __init__(self, model:nn.Module, terms:Mapping[str,Term]):
         super().__init__(); self.model, self.terms = model, terms
     def forward(self, source:Tensor, driving:Tensor) -> tuple[Tensor,dict[str,Tensor],object]: # total, each term for the log, the step
-        step = self.model(source, driving)
+        step = getattr(self.model, 'rehearse', self.model)(source, driving) # what is made for training alone
         return *total_loss(self.terms, step), step
 
 class Judgement(nn.Module):

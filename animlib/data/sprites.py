@@ -115,7 +115,7 @@ def sprite_clips(
     who = art.characters(split, n)
     todo = [(c, a, d) for c in who for a,d in moves() if not only or a in only]
     films = [_sized(art.film(*o), size) for o in todo]
-    return Clips(torch.cat(films), [len(f) for f in films], [f'{c}/{a}-{d}' for c,a,d in todo])
+    return Clips(torch.cat(films), [len(f) for f in films], [f'{c}#{a}-{d}' for c,a,d in todo])
 
 # %% ../../nbs/0_foundations/06_data.sprites.ipynb #c22
 def sprite_transfers(

@@ -393,20 +393,22 @@ def _colour_matrix(u:Tensor, jitter:float, hue:float) -> tuple[Tensor,Tensor,Ten
     turn = rearrange(torch.stack([o+1,o,o, o,x,y, o,-y,x]), '(i j) b -> b i j', i=3)
     return rearrange(bright*contrast, 'b -> b 1 1')*(back @ turn @ to), bright, contrast
 
-def augment(source:Tensor, driving:Tensor, # float `[b,3,h,w]` in [0,1]
+def augment(source:Tensor, driving:Tensor, # float `[b,3,h,w]` in [0,1]; several sources `[b,n,3,h,w]`
     generator:torch.Generator|None=None, flip:bool=True, reverse:bool=True, # may mirror both, may swap them in time
     jitter:float=.1, hue:float=.1, # factors from U(1-jitter, 1+jitter), turn of the hue from U(-hue, hue) of a full circle
 ) -> tuple[Tensor,Tensor]: # source, driving
-    "One random mirror or time reversal and one change of light per pair, the same for both frames."
-    pair,device = torch.stack([source, driving]),generator.device if generator else source.device
+    "One random mirror or time reversal and one change of light per pair, the same for all of its frames."
+    many = rearrange(source, 'b n c h w -> n b c h w') if source.ndim==5 else source[None]
+    frames,device = torch.cat([many, driving[None]]),generator.device if generator else source.device
     u = torch.rand(6, len(source), generator=generator, device=device).to(source.device, non_blocking=True)
     swap,mirror = (rearrange(u[i] < share, 'b -> b 1 1 1') for i,share in enumerate((.5*reverse, .5*flip)))
-    pair = torch.where(mirror & ~swap, pair.flip(-1), pair)
+    frames = torch.where(mirror & ~swap, frames.flip(-1), frames)
     if jitter or hue:
         matrix,bright,contrast = _colour_matrix(2*u[2:]-1, jitter, hue)
-        grey = einsum(pair.mean((0,3,4)), _yiq[0].to(pair, non_blocking=True), 'b c, c -> b')
-        pair = (einsum(matrix, pair, 'b i j, s b j h w -> s b i h w') + rearrange(bright*(1-contrast)*grey, 'b -> b 1 1 1')).clamp(0,1)
-    return torch.where(swap, pair[1], pair[0]),torch.where(swap, pair[0], pair[1])
+        grey = einsum(frames.mean((0,3,4)), _yiq[0].to(frames, non_blocking=True), 'b c, c -> b')
+        frames = (einsum(matrix, frames, 'b i j, s b j h w -> s b i h w') + rearrange(bright*(1-contrast)*grey, 'b -> b 1 1 1')).clamp(0,1)
+    first,last = torch.where(swap, frames[-1], frames[0]),torch.where(swap, frames[0], frames[-1])
+    return (first if source.ndim==4 else rearrange([first, *frames[1:-1]], 'n b c h w -> b n c h w')),last
 
 # %% ../../nbs/0_foundations/06_data.video.ipynb #c29
 _films = dict(mp4=('mp4','libx264','aac','aac mp3'), mov=('mov','libx264','aac','aac mp3 alac'), # kind: format, codecs, sound it can hold

@@ -9,7 +9,7 @@ __all__ = ['weighted_face', 'EmbeddedFace']
 from torch import Tensor, nn
 from einops import rearrange
 from ..geometry import OURS, Sampling, full_precision, warp
-from ..core import Flow
+from ..core import Flow, Prepared
 from ..motion.latent import Unfold, Unroll, displaced
 
 # %% ../../nbs/1_x2face/11_generators.embedded.ipynb #c08
@@ -41,7 +41,7 @@ class EmbeddedFace(nn.Module):
         return (weighted_face(*(rearrange(x, '(b n) c h w -> b n c h w', n=many.shape[1]) for x in (face, sure))),)
     def forward(self, features:tuple[Tensor,...], flow:Flow) -> Tensor: # `[b,3,h,w]` in [0,1] when the sources are
         return flow.warp(features[0])
-    def positions(self, source:Tensor, flow:Flow) -> Tensor: # `[b,3,h,w]` -> `[b,h,w,2]`
+    def positions(self, pre:Prepared, flow:Flow) -> Tensor: # `[b,h,w,2]`
         "Where each pixel of a frame is read in its one source: the flow points into the face, and the face into the source."
-        maps = rearrange(displaced(self.up(self.down(source)).float()[:,:2]), 'b h w xy -> b xy h w')
+        maps = rearrange(displaced(self.up(self.down(pre.source)).float()[:,:2]), 'b h w xy -> b xy h w')
         return rearrange(flow.warp(maps, 'border'), 'b xy h w -> b h w xy')

@@ -6,7 +6,7 @@
 __all__ = ['lsgan_critic', 'lsgan_generator', 'feature_matching', 'PatchCritic', 'Critic', 'fooling', 'judging']
 
 # %% ../../nbs/2_monkeynet/24_losses.adversarial.ipynb #c03
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
@@ -94,10 +94,11 @@ def fooling(
 # %% ../../nbs/2_monkeynet/24_losses.adversarial.ipynb #c30
 def judging(
     critic:nn.Module, # a Critic, or the wrapper of one for several processes
+    frames:Callable[[Step],Sequence[Tensor]]=lambda step: [step.frame], # the results that it judges
 ) -> Mapping[str,Term]:
     "The critic's side of the game (Monkey-Net eq. 5); neither result nor keypoints get a gradient."
     def fn(step:Step) -> Tensor:
         kp = step.kp_d.detach()
-        reals, fakes = critic(step.driving, kp), critic(step.frame.detach(), kp)
-        return sum(lsgan_critic(r[-1], f[-1]) for r,f in zip(reals, fakes))
+        reals, fakes = critic(step.driving, kp), [critic(v.detach(), kp) for v in frames(step)]
+        return sum(lsgan_critic(r[-1], f[-1]) for fake in fakes for r,f in zip(reals, fake))
     return dict(critic=Term(1., fn))
