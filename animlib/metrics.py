@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['l1', 'psnr', 'moving', 'reconstruct_clip', 'reconstruction_metrics', 'endpoint_error', 'warp_error', 'warp_positions',
-           'joint_reader', 'toy_metrics', 'toy_transfers', 'transfer_metrics', 'frechet_distance', 'embedding_distance',
-           'encoder_features']
+           'joint_reader', 'toy_metrics', 'frechet_distance', 'embedding_distance', 'encoder_features']
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c03
 import math, time
@@ -16,7 +15,6 @@ from einops import einsum, rearrange
 from .core import InputError, Keypoints, as_images, at_rest
 from .data.toy import clips as draw_clips, split_seed
 from .geometry import identity_grid, resize_grid, to_pixels
-from .transfer import movement_scale, transfer
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c08
 def l1(
@@ -168,7 +166,7 @@ def _toy_chunks(family, n, t, size, split):
 def _toy_grids(model, video:Tensor, batch:int): # yields `[n,h,w,2]` for frames 1, 2, ...
     "Where the model reads for every later frame, with frame 0 as the source."
     parts, own = [(model.prepare(v[:,0]), v) for v in video.split(batch)], getattr(model.generator, 'positions', None) # X2Face's flow points elsewhere
-    where = lambda pre, f: warp_positions(f, video.shape[-2:]) if own is None else own(pre.source, f)
+    where = lambda pre, f: warp_positions(f, video.shape[-2:]) if own is None else own(pre, f)
     for d in range(1, video.shape[1]):
         flows = [(pre, model.drive(pre, model.detector(v[:,d]), v[:,d]).flow) for pre,v in parts]
         yield torch.cat([where(pre, f).cpu() for pre,f in flows])
@@ -225,34 +223,6 @@ def toy_metrics(
         return out | _joint_errors(fit, _toy_points(model, draw(split,n), device), (size,size))
 
 # %% ../nbs/9_practice/92_metrics.ipynb #c32
-def toy_transfers(
-    family:str, # of the toy world
-    n:int=16, t:int=16, # pairs of identities, frames of each film
-    size:int=64, # px, both sides
-    split:str='test',
-) -> list[tuple[Tensor,Tensor]]: # (driving film, true film) `[t,3,size,size]` each; the source is the true film's first frame
-    "What one figure does, and what another would look like doing it."
-    cast = draw_clips(family, 2*n, 1, 16, split_seed(split))
-    who, motion = cast.identity.tolist(), cast.pose.tolist()[:n]
-    return list(zip(*(draw_clips(family, n, t, size, 0, identity=o, pose=motion).video for o in (who[:n], who[n:]))))
-
-def transfer_metrics(
-    model, # Animator
-    pairs:list[tuple[Tensor,Tensor]], # from `toy_transfers`, or `data.sprites.sprite_transfers`
-    mode:str='relative', # one of `transfer.MODES`
-) -> dict[str,float]: # l1, l1_copy (the source), l1_driving (the driving frame), l1_ratio (to the better of the two)
-    "Cross-identity transfer against the true answer, over all frames but the first."
-    sums = {}
-    with at_rest(model) as device:
-        for d,a in ((d.to(device), a.to(device)) for d,a in pairs):
-            pre, kp = model.prepare(a[:1]), model.detector(d)
-            scale = movement_scale(pre.kp, kp[:1]) if mode=='relative' else 1.
-            frame = model.drive(pre, transfer(mode, pre.kp, kp, kp[:1], scale, model.disentangler)).frame
-            _add(sums, {k: l1(x[1-len(a):], a[1:]).sum() for k,x in dict(l1=frame, l1_copy=a[:1].expand_as(a), l1_driving=d).items()})
-    out = {k: v/sum(len(a)-1 for _,a in pairs) for k,v in sums.items()}
-    return out | dict(l1_ratio=out['l1']/min(out['l1_copy'], out['l1_driving']))
-
-# %% ../nbs/9_practice/92_metrics.ipynb #c35
 def frechet_distance(
     a:Tensor, # `[n,d]` features of one set of frames
     b:Tensor, # `[m,d]` of another; n, m >= 2, and well above d for a number that means much
@@ -276,7 +246,7 @@ def embedding_distance(
     gap = (a-b).detach().double()
     return (gap.square().sum(-1) if squared else gap.abs().mean(-1)).mean().item()
 
-# %% ../nbs/9_practice/92_metrics.ipynb #c37
+# %% ../nbs/9_practice/92_metrics.ipynb #c34
 def encoder_features(
     model, # a trained Animator
     batch:int=64, # frames at once

@@ -12,6 +12,7 @@ import ast, importlib.util, json, math, os, re, sys, tempfile, time, wave
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 import torch
@@ -27,6 +28,7 @@ from .training import fit, read_header, save_model
 from .checkpoints import build, configure, load, method_module, nearest, share, zoo
 from .animate import animate_frames, find_keypoints, pick_device, ready
 from .metrics import reconstruct_clip, reconstruction_metrics, toy_metrics
+from .cross import cross_metrics, open_transfers, source_metrics
 
 # %% ../nbs/9_practice/94_pipelines.ipynb #c05
 SAMPLE = dict(source=12, driving=7, others=(3, 5, 10, 15), frames=48, fps=16.) # the clips of `data_samples`: numbers of test figures
@@ -122,8 +124,9 @@ def train(
     cfg, how = configure(method, preset, **options)
     module, films = method_module(method), open_data(data, cfg.size, 'train', clips, frames, progress)
     torch.manual_seed(how.seed); model, critic = module.build(cfg), module.critic(cfg)
+    second = partial(module.critic_terms, cfg=cfg) if hasattr(module, 'critic_terms') else judging # what the critic judges
     if init: _start_from(model, init)
-    fit(model, module.terms(cfg, critic=critic), films, how, run, device, str(data), resume, _previewer(run, films), tensorboard, progress, critic, critic and judging(critic), **(dict(init=Path(init).name) if init else {}))
+    fit(model, module.terms(cfg, critic=critic), films, how, run, device, str(data), resume, _previewer(run, films), tensorboard, progress, critic, critic and second(critic), **(dict(init=Path(init).name) if init else {}))
     return Path(run)
 
 # %% ../nbs/9_practice/94_pipelines.ipynb #c15
@@ -133,9 +136,13 @@ def evaluate(
     limit:int=0, # test clips, 0: all of a folder, 64 of the toy world
     progress:bool=True,
 ) -> dict[str,float]:
-    "Reconstruction of held-out clips against copying the source; on the toy world also the true motion error."
+    "Reconstruction of held-out clips against copying the source; where the truth is known, also transfers between strangers, and motion errors."
     out = reconstruction_metrics(model, open_data(data, model.cfg.size, 'test', limit or 64, 16, progress), limit or None, progress)
-    return out | toy_metrics(model, str(data)[4:], limit or 64, 16, model.cfg.size) if str(data).startswith('toy:') else out
+    out |= cross_metrics(model, open_transfers(data, min(limit or 16, 16), model.cfg.size))
+    if not str(data).startswith('toy:'): return out
+    out |= toy_metrics(model, (family := str(data)[4:]), limit or 64, 16, model.cfg.size)
+    if model.n_sources is None: out |= {f'sources_{c}': v for c,v in source_metrics(model, toy_clips(family, model.cfg.size, 'test', min(limit or 16, 16), 24, False)).items()}
+    return out
 
 def evaluate_run(
     run, # folder of a finished run

@@ -18,7 +18,7 @@ transfer disentangle forecast
 losses
 training
 models
-official checkpoints animate metrics widgets pipelines ablate cli
+official checkpoints animate metrics cross widgets pipelines ablate cli
 '''  # a module may import from its own line and from the lines above
 LEVEL = {name: i for i,line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
 HEAVY = 'matplotlib plotly ipywidgets anywidget papermill IPython ipykernel jupyterlab nbformat nbclient nbconvert tensorboard scipy'.split()
