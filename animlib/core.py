@@ -101,7 +101,7 @@ class Flow:
     warp:Callable               # features -> warped features
     weights:Tensor|None=None    # `[b,m,h,w]` contribution maps, sum 1 over m, background first
     visible:tuple[Tensor,...]=() # `[b,1,h,w]` each, 1 = trust the warped source; coarse to fine
-    heat:Tensor|None=None       # `[b,k,h,w]` driving minus source heatmaps, for a generator that reads them (Monkey-Net)
+    heat:Tensor|None=None       # `[b,k,h,w]` for a generator that reads it: driving minus source heatmaps (Monkey-Net), the driving pose (Pose-Attentive)
 
 # %% ../nbs/0_foundations/01_core.ipynb #c23
 class OneWarp(nn.Module):

@@ -56,6 +56,7 @@ class Judge:
         xy = self.points(frames)
         return to_pixels(self.read(xy) if self.read else xy, self.size), self.look(frames)
 
+# %% ../nbs/9_practice/95_cross.ipynb #c11
 def _gaps(guess:Tensor, true:Tensor, judge:'Judge|None') -> dict[str,float]: # films `[t,3,h,w]`; means over frames
     "L1, and the judge's AKD and AED."
     out = dict(l1=l1(guess, true).mean().item())
@@ -63,7 +64,6 @@ def _gaps(guess:Tensor, true:Tensor, judge:'Judge|None') -> dict[str,float]: # f
     (p,f), (q,g) = judge(guess), judge(true)
     return out | dict(akd=(p-q).abs().mean().item(), aed=embedding_distance(f, g))
 
-# %% ../nbs/9_practice/95_cross.ipynb #c10
 def judge_metrics(
     model, # the one that is judged
     clips, # `Clips`
@@ -78,7 +78,7 @@ def judge_metrics(
             for k,v in _gaps(film, true, judge).items(): out[k+tail] = out.get(k+tail, 0.)+v/n
     return {k: v for k,v in out.items() if k[:2]!='l1'} | {f'{k}_ratio': out[k]/out[f'{k}_copy'] for k in ('akd','aed')}
 
-# %% ../nbs/9_practice/95_cross.ipynb #c13
+# %% ../nbs/9_practice/95_cross.ipynb #c14
 def _transferred(model, pre, driving:Tensor, mode:str) -> Tensor: # `[t,3,h,w]`
     "A prepared source in the motion of a film."
     kp = model.detector(driving)
@@ -101,6 +101,7 @@ def transfer_metrics(
     out = {k: v/n for k,v in out.items()}
     return out | {f'{k}_ratio': out[k]/min(out[f'{k}_copy'], out[f'{k}_driving']) for k in ('l1','akd','aed') if k in out}
 
+# %% ../nbs/9_practice/95_cross.ipynb #c16
 def cross_metrics(
     model, pairs:list[tuple[Tensor,Tensor]], judge:'Judge|None'=None, # as `transfer_metrics`
 ) -> dict[str,float]: # absolute_l1_ratio, relative_l1_ratio, ...; empty without pairs
@@ -108,7 +109,7 @@ def cross_metrics(
     modes = [m for m in MODES if m!='disentangled' or model.disentangler is not None] if pairs else []
     return {f'{m}_{k}': v for m in modes for k,v in transfer_metrics(model, pairs, m, judge).items() if k.endswith('ratio')}
 
-# %% ../nbs/9_practice/95_cross.ipynb #c18
+# %% ../nbs/9_practice/95_cross.ipynb #c21
 def spread(
     t:int, # frames of a clip
     n:int, # of them wanted
@@ -121,12 +122,13 @@ def spread(
         if int(f*t) not in out: out.append(int(f*t))
     return out[:n]
 
+# %% ../nbs/9_practice/95_cross.ipynb #c23
 def source_metrics(
     model, # that takes any number of sources
     clips, # `Clips` of more frames than the largest count
     counts:Sequence[int]=(1,2,4,8),
     limit:int=16, # clips
-) -> dict[int,float]: # number of sources -> L1 over that of copying the first one
+) -> dict[str,float]: # sources_1, sources_2, ...: L1 over that of copying the first one
     "The same held-out frames, rebuilt from more and more others of their clip (Pose-Attentive table 2)."
     if model.n_sources is not None: raise InputError(f'source_metrics: expected a model that takes any number of sources, found {model.method}, which takes {model.n_sources}; use x2face or pose_attentive')
     sums, copied, n = dict.fromkeys(counts, 0.), 0., min(limit, len(clips))
@@ -136,4 +138,4 @@ def source_metrics(
             kp = model.detector(rest.to(device))
             for c in counts: sums[c] += l1(model.drive(model.prepare(film[order[:c]][None].to(device)), kp).frame.cpu(), rest).mean().item()
         copied += l1(film[:1], rest).mean().item()
-    return {c: v/copied for c,v in sums.items()}
+    return {f'sources_{c}': v/copied for c,v in sums.items()}

@@ -133,22 +133,18 @@ def train(
 def evaluate(
     model, # in eval mode
     data:str, # 'toy:body', or a folder with test/
-    limit:int=0, # test clips, 0: all of a folder, 64 of the toy world
-    progress:bool=True,
+    limit:int=0, progress:bool=True, # test clips, 0: all of a folder, 64 of the toy world
 ) -> dict[str,float]:
     "Reconstruction of held-out clips against copying the source; where the truth is known, also transfers between strangers, and motion errors."
-    out = reconstruction_metrics(model, open_data(data, model.cfg.size, 'test', limit or 64, 16, progress), limit or None, progress)
-    out |= cross_metrics(model, open_transfers(data, min(limit or 16, 16), model.cfg.size))
-    if not str(data).startswith('toy:'): return out
-    out |= toy_metrics(model, (family := str(data)[4:]), limit or 64, 16, model.cfg.size)
-    if model.n_sources is None: out |= {f'sources_{c}': v for c,v in source_metrics(model, toy_clips(family, model.cfg.size, 'test', min(limit or 16, 16), 24, False)).items()}
-    return out
+    n, size, family = limit or 64, model.cfg.size, str(data)[4:] if str(data).startswith('toy:') else ''
+    out = reconstruction_metrics(model, open_data(data, size, 'test', n, 16, progress), limit or None, progress) | cross_metrics(model, open_transfers(data, min(n, 16), size))
+    if family and model.n_sources is None: out |= source_metrics(model, toy_clips(family, size, 'test', min(n, 16), 24, False))
+    return out | (toy_metrics(model, family, n, 16, size) if family else {})
 
 def evaluate_run(
     run, # folder of a finished run
     limit:int=0, # as `evaluate`
-    half:bool=False, # store the weights as float16, and measure those
-    progress:bool=True,
+    half:bool=False, progress:bool=True, # half: store the weights as float16, and measure those
 ) -> dict[str,float]: # also in metrics.json and in the header of model.safetensors
     "Measure a run on held-out data and write the numbers into its files."
     if not (file := Path(run)/'model.safetensors').is_file(): raise InputError(f'run {run}: expected model.safetensors in it, found none; let the training end, or resume it')

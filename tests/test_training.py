@@ -10,7 +10,8 @@ root = Path(__file__).parents[1]
 ENV = os.environ|dict(PYTHONPATH=os.pathsep.join([str(root), os.environ.get('PYTHONPATH','')]).rstrip(os.pathsep), OMP_NUM_THREADS='1')
 STEPS = 40
 CRITIC = '-o gan=1 -o matching=10 -o critic_sees_keypoints=true'.split() # a second player
-def command(run, *more, steps=STEPS): return ['train','fomm','--data','toy:arm','--preset','toy','--steps',str(steps),'--clips','4','--frames','4','--device','cpu','--run-dir',str(run),
+TWICE = ('pose_attentive', *'-o gan=1 -o matching=2 -o cross_from=0'.split()) # two generations in a step, judged both
+def command(run, *more, steps=STEPS): method,more = (more[0],more[1:]) if more[:1]==TWICE[:1] else ('fomm',more); return ['train',method,'--data','toy:arm','--preset','toy','--steps',str(steps),'--clips','4','--frames','4','--device','cpu','--run-dir',str(run),
                                  *'-o batch=2 -o save_every=10 -o log_every=1 -o preview_every=0'.split(), *more]
 def equal(a, b): return a.keys()==b.keys() and all(torch.equal(v, b[k]) for k,v in a.items())
 def same(a, b):
@@ -44,7 +45,7 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def uninterrupted(whole): return whole()
 
-@pytest.mark.parametrize('more', [(), CRITIC], ids=['alone','critic'])
+@pytest.mark.parametrize('more', [(), CRITIC, TWICE], ids=['alone','critic','twice'])
 def test_killed_and_resumed_is_the_same_to_the_bit(more, whole, one_thread, tmp_path):
     uninterrupted, run, at = whole(*more), tmp_path/'killed', random.randint(11, 32)
     p = subprocess.Popen([sys.executable,'-m','animlib',*command(run, *more)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENV)
@@ -72,6 +73,12 @@ def test_a_critic_trains_and_is_heard(whole):
     mean = lambda k: sum(l[k] for l in log[-10:])/10
     assert mean('critic')<log[0]['critic'] and 0<mean('fool.gan')<4 and mean('fool.matching')>0
     assert not equal(load_file(run/'model.safetensors'), load_file(whole()/'model.safetensors'))
+
+def test_both_generations_are_trained_and_judged(whole):
+    log = [json.loads(l) for l in (whole(*TWICE)/'metrics.jsonl').read_text().splitlines()]
+    assert all({'image','cross image','fool.gan','cross fool.gan','fool.matching','cross fool.matching','critic'} <= l.keys() for l in log)
+    mean = lambda k: sum(l[k] for l in log[-10:])/10
+    assert mean('image')<log[0]['image'] and mean('cross image')<log[0]['cross image'] and mean('critic')<log[0]['critic']
 
 def test_a_critic_that_is_lost_is_noticed(whole, one_thread, tmp_path):
     "The comparison of states sees a critic; a state without one is not resumed."
@@ -106,7 +113,7 @@ sys.exit(main(sys.argv[2:]))
 """
 def torchrun(*argv): return subprocess.run([sys.executable,'-m','torch.distributed.run','--standalone',*map(str, argv)], capture_output=True, text=True, timeout=240, env=ENV)
 
-@pytest.mark.parametrize('more', [(), CRITIC], ids=['alone','critic'])
+@pytest.mark.parametrize('more', [(), CRITIC, TWICE], ids=['alone','critic','twice'])
 def test_two_processes_train_one_model(more, one_thread, tmp_path):
     (tmp_path/'two.py').write_text(TWO)
     run = tmp_path/'run'; assert main(command(tmp_path/'alone', *more, steps=10))==0

@@ -39,7 +39,7 @@ def cross_term(
     weight:float=1.,
 ) -> Term: # the same on the second generation, with the true driving frame as the truth
     "A loss of eq. 4, as eq. 5 uses it."
-    return Term(weight*term.weight, lambda step: term.fn(replace(step.cross, driving=step.driving)))
+    return Term(weight*term.weight, lambda step: term.fn(replace(step.cross, driving=step.driving)) if step.cross else {})
 
 # %% ../../nbs/4_pose_attentive/44_losses.crossid.ipynb #c30
 def judged_frames(
