@@ -73,15 +73,15 @@ def ablate(
     limit:int=0, # test clips, 0: all of a folder, 64 of the toy world
     progress:bool=True,
     clips:int=1000, frames:int=16, # of the toy world, for training
-    judge:str='', # a trained model, for AKD and AED; '': without
+    judge:str='', init:str='', # trained models: for AKD and AED ('': without), and to go on from ('': from nothing)
     **options, # of model and training, for all variants alike
 ) -> dict: # as ablation.json: method, data, preset, steps, seeds, device, variants: name -> options, weights, metrics of every seed
     "Train every variant equally long, and measure each on held-out clips."
     chosen, out, where = _chosen(method, names), Path(out), str(pick_device(device))
     steps = configure(method, preset, **options)[1].steps
-    found = dict(method=method, data=Path(data).name, preset=preset, steps=steps, seeds=seeds, options=options, device=where, variants={})
+    found = dict(method=method, data=Path(data).name, preset=preset, steps=steps, seeds=seeds, options=options, device=where, init=Path(init).name, variants={})
     eye = Judge(load(judge), data) if judge else None
-    one = lambda name, seed: _run_one(method, data, preset, run_folder(out, name, seed), device, limit, progress, dict(clips=clips, frames=frames), options|chosen[name]|dict(seed=seed), eye)
+    one = lambda name, seed: _run_one(method, data, preset, run_folder(out, name, seed), device, limit, progress, dict(clips=clips, frames=frames, init=init), options|chosen[name]|dict(seed=seed), eye)
     return _fill(found, {name: (method,own) for name,own in chosen.items()}, out/'ablation.json', one)
 
 # %% ../nbs/9_practice/97_ablate.ipynb #c14

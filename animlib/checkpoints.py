@@ -24,7 +24,7 @@ from .data.video import expect_binary, sniff
 from .training import read_header, save_model
 
 # %% ../nbs/9_practice/90_checkpoints.ipynb #c07
-METHODS = {m: f'animlib.models.{m}' for m in ('x2face','monkeynet','fomm','mraa','tpsmm','dam','hdam','motion_transformer')} # method -> the module with its Cfg, build, critic, terms and presets
+METHODS = {m: f'animlib.models.{m}' for m in ('x2face','monkeynet','fomm','pose_attentive','mraa','tpsmm','dam','hdam','motion_transformer')} # method -> the module with its Cfg, build, critic, terms and presets
 PARTS = {m: f'animlib.{m}' for m in ('forecast','disentangle')} # networks beside them that are kept in the same kind of file
 
 def nearest(name:str, names) -> str:

@@ -94,3 +94,13 @@ def test_a_slider_shows_another_layer(browser, lab):
     for i in range(3): # layer, head, token
         sliders.nth(i).focus(); page.keyboard.press('ArrowRight'); page.wait_for_timeout(1200); seen.append(picture.screenshot())
     assert len(set(seen))==4 and not asked, (len(set(seen)), asked)
+
+def test_a_click_shows_where_it_looks(browser, lab):
+    page, asked = run_in_lab(browser, lab, "from animlib import load; from animlib.data import toy; from animlib.widgets import lookup_board; film = toy.clips('body',1,12,64,toy.split_seed('test')).video[0]; lookup_board(load('pose_attentive-body'), film[[0,4]], film[11])")
+    board = page.locator('.jp-OutputArea canvas'); board.wait_for(timeout=60_000); page.wait_for_timeout(800)
+    box = board.bounding_box(); assert box['width']==3*box['height']==576 # the driving frame, two sources
+    sources = lambda: page.evaluate("(() => { const c = document.querySelector('.jp-OutputArea canvas'); return [...c.getContext('2d').getImageData(200, 0, 376, 192).data] })()")
+    before = sources(); page.mouse.click(box['x']+100, box['y']+60); page.wait_for_timeout(1500); after = sources()
+    assert sum(abs(a-b)>8 for a,b in zip(before, after))/len(before)>.02
+    page.mouse.click(box['x']+400, box['y']+60); page.wait_for_timeout(1500)
+    assert 'over a source' in page.locator('.jp-OutputArea').first.inner_text() and not asked, asked
