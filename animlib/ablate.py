@@ -89,13 +89,14 @@ COLUMNS = {'l1': 'L1', 'l1_ratio': 'of copying', 'l1_moving_ratio': 'where it mo
 
 def ablation_table(
     found:Mapping, # from `ablate`
-    columns:Mapping[str,str]=COLUMNS, # metric -> title; those that were not measured are left out
+    columns:Mapping[str,str]=COLUMNS, # metric -> title; those that nothing was measured of are left out
 ) -> str: # Markdown
     "What `ablate` found, to be read."
     rows = found['variants']
-    there = {k: t for k,t in columns.items() if all(k in m for r in rows.values() for m in r['metrics'])}
+    there = {k: t for k,t in columns.items() if any(k in m for r in rows.values() for m in r['metrics'])}
     def cell(r, k):
-        v = [m[k] for m in r['metrics']]; show = '{:.4f}' if k=='l1' else '{:.3f}'
+        v = [m[k] for m in r['metrics'] if k in m]; show = '{:.4f}' if k=='l1' else '{:.3f}'
+        if not v: return '–' # not every row has it
         return show.format(mean(v))+(f' ± {show.format(stdev(v))}' if len(v)>1 else '')
     lines = [f'| {found["method"]} | weights | {" | ".join(there.values())} |', '|---'*(len(there)+2)+'|']
     lines += [f'| {n} | {r["weights"]/1e6:.3f} M | {" | ".join(cell(r, k) for k in there)} |' for n,r in rows.items()]

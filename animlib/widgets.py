@@ -132,5 +132,5 @@ def lookup_board(model, sources:Tensor, driving:Tensor, zoom:int=3, columns:int=
     def draw(at:Tensor) -> Tensor:
         xy = (at[0]+1)*torch.tensor([wide, high])-1 # of the board -> of its first picture
         if xy.max()>1: raise InputError('the point is over a source; pull it over the driving frame, top left')
-        return lookup_image(driving.cpu(), sources.cpu(), warp_.looks(xy[None].to(driving.device))[0].cpu(), xy, zoom, columns)
+        return lookup_image(driving.cpu(), sources.cpu(), warp_.looks(xy[None].to(warp_.keys.device))[0].cpu(), xy, zoom, columns)
     return Board(torch.tensor([[1/wide-1, 1/high-1]]), draw, width=zoom*wide*driving.shape[-1], colours=['#ff2222'])
