@@ -398,8 +398,8 @@ def augment(source:Tensor, driving:Tensor, # float `[b,3,h,w]` in [0,1]; several
     jitter:float=.1, hue:float=.1, # factors from U(1-jitter, 1+jitter), turn of the hue from U(-hue, hue) of a full circle
 ) -> tuple[Tensor,Tensor]: # source, driving
     "One random mirror or time reversal and one change of light per pair, the same for all of its frames."
-    many = rearrange(source, 'b n c h w -> n b c h w') if source.ndim==5 else source[None]
-    frames,device = torch.cat([many, driving[None]]),generator.device if generator else source.device
+    many = source.unbind(1) if source.ndim==5 else [source]
+    frames,device = torch.stack([*many, driving]),generator.device if generator else source.device
     u = torch.rand(6, len(source), generator=generator, device=device).to(source.device, non_blocking=True)
     swap,mirror = (rearrange(u[i] < share, 'b -> b 1 1 1') for i,share in enumerate((.5*reverse, .5*flip)))
     frames = torch.where(mirror & ~swap, frames.flip(-1), frames)
