@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -143,7 +143,8 @@ class Reports:
 def _accelerator(model:nn.Module, cfg:TrainCfg, device) -> tuple[Accelerator,nn.Module]:
     "Where and in which precision; on several cards, the model's norms look at all of them."
     cpu = str(device)=='cpu' or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    acc = Accelerator(mixed_precision=cfg.precision, cpu=cpu)
+    alone = DistributedDataParallelKwargs(broadcast_buffers=False) # each process keeps its statistics; those of the first are saved
+    acc = Accelerator(mixed_precision=cfg.precision, cpu=cpu, kwargs_handlers=[alone])
     if acc.num_processes>1 and acc.device.type=='cuda': model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     return acc, model
 
