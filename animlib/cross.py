@@ -8,9 +8,8 @@ __all__ = ['toy_transfers', 'open_transfers', 'Judge', 'judge_metrics', 'transfe
 
 # %% ../nbs/9_practice/95_cross.ipynb #c03
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from torch import Tensor
-import torch
 from einops import rearrange
 from .core import InputError, at_rest
 from .geometry import resize_maps, to_pixels
@@ -57,12 +56,13 @@ class Judge:
         return to_pixels(self.read(xy) if self.read else xy, self.size), self.look(frames)
 
 # %% ../nbs/9_practice/95_cross.ipynb #c11
-def _gaps(guess:Tensor, true:Tensor, judge:'Judge|None') -> dict[str,float]: # films `[t,3,h,w]`; means over frames
-    "L1, and the judge's AKD and AED."
-    out = dict(l1=l1(guess, true).mean().item())
+def _gaps(guesses:Mapping[str,Tensor], true:Tensor, judge:'Judge|None') -> dict[str,float]: # name's tail -> film `[t,3,h,w]`; means over frames
+    "L1 of every guess, and the judge's AKD and AED."
+    out = {f'l1{tail}': l1(film, true).mean().item() for tail,film in guesses.items()}
     if judge is None: return out
-    (p,f), (q,g) = judge(guess), judge(true)
-    return out | dict(akd=(p-q).abs().mean().item(), aed=embedding_distance(f, g))
+    q, g = judge(true)
+    for tail,(p,f) in ((tail, judge(film)) for tail,film in guesses.items()): out |= {f'akd{tail}': (p-q).abs().mean().item(), f'aed{tail}': embedding_distance(f, g)}
+    return out
 
 def judge_metrics(
     model, # the one that is judged
@@ -74,8 +74,8 @@ def judge_metrics(
     out, n = {}, min(limit, len(clips))
     for i in range(n):
         true = clips.video(i)
-        for tail,film in {'': reconstruct_clip(model, true)[0], '_copy': true[:1].expand_as(true)}.items():
-            for k,v in _gaps(film, true, judge).items(): out[k+tail] = out.get(k+tail, 0.)+v/n
+        guesses = {'': reconstruct_clip(model, true)[0], '_copy': true[:1].expand_as(true)}
+        for k,v in _gaps(guesses, true, judge).items(): out[k] = out.get(k, 0.)+v/n
     return {k: v for k,v in out.items() if k[:2]!='l1'} | {f'{k}_ratio': out[k]/out[f'{k}_copy'] for k in ('akd','aed')}
 
 # %% ../nbs/9_practice/95_cross.ipynb #c14
@@ -95,8 +95,8 @@ def transfer_metrics(
     out = {}
     for drive,true in pairs:
         with at_rest(model) as device: frames = _transferred(model, model.prepare(true[:1].to(device)), drive.to(device), mode).cpu()
-        for tail,film in {'': frames, '_copy': true[:1].expand_as(true), '_driving': drive}.items():
-            for k,v in _gaps(film[1:], true[1:], judge).items(): out[k+tail] = out.get(k+tail, 0.)+v*(len(true)-1)
+        guesses = {'': frames[1:], '_copy': true[:1].expand_as(true[1:]), '_driving': drive[1:]}
+        for k,v in _gaps(guesses, true[1:], judge).items(): out[k] = out.get(k, 0.)+v*(len(true)-1)
     n = sum(len(true)-1 for _,true in pairs)
     out = {k: v/n for k,v in out.items()}
     return out | {f'{k}_ratio': out[k]/min(out[f'{k}_copy'], out[f'{k}_driving']) for k in ('l1','akd','aed') if k in out}

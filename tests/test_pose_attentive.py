@@ -1,15 +1,15 @@
 "Pose-Attentive reassembling where a chapter is too small a place: memory at the paper's size, sprites, folders, and what it refuses."
-import json, subprocess, sys
+import subprocess, sys
 from pathlib import Path
 import numpy as np
 import pytest, torch
 from PIL import Image
 from animlib import build
-from animlib.checkpoints import load, zoo
+from animlib.checkpoints import load
 from animlib.core import InputError
 from animlib.cross import open_transfers, source_metrics, transfer_metrics
 from animlib.data.identities import identity_groups, identity_of
-from animlib.data.sprites import CELL, KINDS, SHEET, sprite_clips
+from animlib.data.sprites import KINDS, SHEET, sprite_clips
 from animlib.data.video import open_folder
 from animlib.pipelines import toy_clips
 
@@ -71,7 +71,7 @@ def test_options_that_cannot_be_are_refused():
 def test_the_shipped_model_beats_the_trivial_answers():
     "On other clips than those of its header; more sources help."
     model = load('pose_attentive-body')
-    held = json.loads(json.dumps(model.info['metrics']))
+    held = model.info['metrics']
     assert held['l1_ratio']<=.6 and held['absolute_l1_ratio']<1
     m = transfer_metrics(model, open_transfers('toy:body', 6, 64), 'absolute')
     assert m['l1']<min(m['l1_copy'], m['l1_driving'])

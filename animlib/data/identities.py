@@ -19,18 +19,24 @@ def identity_of(
     return name.partition('#')[0]
 
 # %% ../../nbs/4_pose_attentive/40_data.identities.ipynb #c13
+def _films(clips:Clips) -> list[list[int]]: # the clips of every identity
+    "Sorted out once: a training asks in every step."
+    if '_films' not in vars(clips):
+        films = {}
+        for i,name in enumerate(clips.names): films.setdefault(identity_of(name), []).append(i)
+        clips._films = list(films.values())
+    return clips._films
+
 def _cast(clips:Clips, batch:int, generator) -> list[int]: # a clip for every place in the batch
     "Identities in random order, each with one of its clips; when they are used up, from the beginning."
-    films = {}
-    for i,name in enumerate(clips.names): films.setdefault(identity_of(name), []).append(i)
+    films = _films(clips)
     draw, n = (lambda k: int(torch.randint(k, (), generator=generator))), len(films)
     if n<2 or batch<2 or (n==2 and batch%2): raise InputError(f'batch: expected groups with neighbours of other identities, the last and the first too, found {batch} from {n}; '
                                                               'take a larger batch, an even one, or more identities (a clip is one; id#name says otherwise)')
     who = torch.randperm(n, generator=generator).tolist()
     order = [who[i%n] for i in range(batch)]
     if batch>n and batch%n==1: order[-1] = who[1] # the first one's neighbour, too
-    every = list(films.values())
-    return [every[o][draw(len(every[o]))] for o in order]
+    return [films[o][draw(len(films[o]))] for o in order]
 
 # %% ../../nbs/4_pose_attentive/40_data.identities.ipynb #c21
 def identity_groups(
