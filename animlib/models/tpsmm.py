@@ -19,7 +19,7 @@ from ..motion.tps import TpsMotion
 from ..contributions import ContributionMotion
 from ..generators.inpainting import InpaintingGenerator
 from ..disentangle import DisentangleCfg, Disentangler
-from ..losses.consistency import background_consistency, warp_consistency
+from ..losses.consistency import background_consistency, dominant_motion, warp_consistency
 from ..losses.reconstruction import Term, reconstruction_term
 from ..losses.equivariance import equivariance
 from ..training import TrainCfg
@@ -35,6 +35,7 @@ class TpsmmCfg:
     stiff:float=0.; stiff_sides:float=0. # of the splines; 0 passes through every point (as released: 0.01, 0.01)
     background:str='affine'  # zero | shift | affine | perspective
     background_start:float=0. # share of the training in which the background is held still (as released for faces: 0.1)
+    background_contrast:bool=False # its network is shown the grain of the frames in place of their colours
     drop:float=.3; drop_start:float=.1; drop_ramp:float=.1; drop_until:float=.35 # dropout of splines: highest rate, what is added on the way up, shares of the training
     drop_rescale:bool=True   # keep the expected sum of exponentials; False: as released
     dense_width:int=64; dense_most:int=1024; dense_depth:int=5; dense_scale:float=.25 # side of the motion's resolution over side of the frame
@@ -44,6 +45,7 @@ class TpsmmCfg:
     multi_mask:bool=True     # a mask for every scale of the generator; False: one
     reconstruction:str='perceptual' # perceptual (VGG-19) | pyramid
     equivariance:float=10.; consistency:float=10.; warping:float=10. # weights; reconstruction weighs 10
+    camera:float=0.          # weight of what most pixels did, which is not in the paper
     warp_masked:bool=False   # eq. 13 only where the source can be trusted, as released
     disentangle:bool=False   # a network for whose shape, whose pose; trained afterwards, on a finished detector
     shape_size:int=128; pose_size:int=128; disentangle_width:int=256
@@ -62,7 +64,7 @@ def build(cfg:TpsmmCfg) -> Animator:
     dense = ContributionMotion(c.n_tps, c.n_points, c.dense_width, c.dense_depth, c.dense_most, c.dense_scale, c.kernel, c.downs+1 if c.multi_mask else 1,
                                (c.drop, c.drop_start, c.drop_ramp, c.drop_until), c.drop_rescale, Bumps(var=c.kp_var), c.sampling)
     generator = InpaintingGenerator(c.width, c.most, c.downs, c.kernel, c.sampling)
-    camera = None if c.background=='zero' else BackgroundMotion(c.background, ResNet18(6, c.resnet_width), c.background_start)
+    camera = None if c.background=='zero' else BackgroundMotion(c.background, ResNet18(6, c.resnet_width), c.background_start, c.background_contrast)
     whose = Disentangler(disentangle_cfg(c)).requires_grad_(False) if c.disentangle else None
     model = Animator(GroupDetector(c.n_tps, c.n_points, c.resnet_width), TpsMotion(c.n_points, c.stiff, c.stiff_sides), dense, generator, c, camera, whose)
     model.method = 'tpsmm'
@@ -76,12 +78,13 @@ def terms(cfg:TpsmmCfg, vgg=None, critic=None) -> Mapping[str,Term]:
     "The loss of TPSMM (eq. 14); `vgg` is needed where the config says 'perceptual'."
     c = cfg
     return dict(rec=reconstruction_term(c.reconstruction, 10., vgg), equivariance=Term(c.equivariance, equivariance),
-                background=Term(0. if c.background=='zero' else c.consistency, background_consistency), warp=Term(c.warping, partial(warp_consistency, masked=c.warp_masked)))
+                background=Term(0. if c.background=='zero' else c.consistency, background_consistency), warp=Term(c.warping, partial(warp_consistency, masked=c.warp_masked)),
+                camera=Term(0. if c.background=='zero' else c.camera, dominant_motion))
 
 # %% ../../nbs/7_tpsmm/75_models.tpsmm.ipynb #c19
 _toy  = TpsmmCfg(size=32, n_tps=4, resnet_width=8, stiff=.01, dense_width=8, dense_most=32, dense_depth=3, dense_scale=.5, kernel=3, width=8, most=32, downs=2,
                  reconstruction='pyramid', equivariance=1., consistency=1., warping=1., shape_size=16, pose_size=16, disentangle_width=32)
-_nano = TpsmmCfg(size=64, n_tps=5, resnet_width=10, stiff=.01, dense_width=16, dense_most=64, dense_depth=4, dense_scale=.5, kernel=3, width=12, most=40, downs=3,
+_nano = TpsmmCfg(size=64, n_tps=5, resnet_width=10, stiff=.01, background_contrast=True, camera=10., dense_width=16, dense_most=64, dense_depth=4, dense_scale=.5, kernel=3, width=12, most=40, downs=3,
                  reconstruction='pyramid', equivariance=1., consistency=1., warping=1., shape_size=32, pose_size=32, disentangle_width=32)
 _how = TrainCfg(milestones=(.7,.9), clip=10., clip_norm=math.inf, weight_decay=1e-4)
 presets = dict( # name -> (model, training)
