@@ -34,8 +34,7 @@ class TpsmmCfg:
     resnet_width:int=64      # of the detector and of the background's network
     stiff:float=0.; stiff_sides:float=0. # of the splines; 0 passes through every point (as released: 0.01, 0.01)
     background:str='affine'  # zero | shift | affine | perspective
-    background_start:float=0. # share of the training in which the background is held still (as released for faces: 0.1)
-    background_contrast:bool=False # its network is shown the grain of the frames in place of their colours
+    background_start:float=0.; background_contrast:bool=False # share of the training in which it is held still (as released for faces: 0.1); its network is shown the grain of the frames
     drop:float=.3; drop_start:float=.1; drop_ramp:float=.1; drop_until:float=.35 # dropout of splines: highest rate, what is added on the way up, shares of the training
     drop_rescale:bool=True   # keep the expected sum of exponentials; False: as released
     dense_width:int=64; dense_most:int=1024; dense_depth:int=5; dense_scale:float=.25 # side of the motion's resolution over side of the frame
@@ -44,8 +43,7 @@ class TpsmmCfg:
     width:int=64; most:int=512; downs:int=3 # generator
     multi_mask:bool=True     # a mask for every scale of the generator; False: one
     reconstruction:str='perceptual' # perceptual (VGG-19) | pyramid
-    equivariance:float=10.; consistency:float=10.; warping:float=10. # weights; reconstruction weighs 10
-    camera:float=0.          # weight of what most pixels did, which is not in the paper
+    equivariance:float=10.; consistency:float=10.; warping:float=10.; camera:float=0. # weights; reconstruction weighs 10, and the last, what most pixels did, is not in the paper
     warp_masked:bool=False   # eq. 13 only where the source can be trusted, as released
     disentangle:bool=False   # a network for whose shape, whose pose; trained afterwards, on a finished detector
     shape_size:int=128; pose_size:int=128; disentangle_width:int=256
