@@ -6,6 +6,7 @@
 __all__ = ['identity_of', 'identity_groups']
 
 # %% ../../nbs/4_pose_attentive/40_data.identities.ipynb #c03
+from functools import lru_cache
 import torch
 from torch import Tensor
 from ..core import InputError, as_images
@@ -19,17 +20,16 @@ def identity_of(
     return name.partition('#')[0]
 
 # %% ../../nbs/4_pose_attentive/40_data.identities.ipynb #c13
-def _films(clips:Clips) -> list[list[int]]: # the clips of every identity
-    "Sorted out once: a training asks in every step."
-    if '_films' not in vars(clips):
-        films = {}
-        for i,name in enumerate(clips.names): films.setdefault(identity_of(name), []).append(i)
-        clips._films = list(films.values())
-    return clips._films
+@lru_cache(maxsize=4) # a training asks in every step
+def _films(names:tuple[str,...]) -> list[list[int]]: # the clips of every identity
+    "Who is in which clips, by their names."
+    films = {}
+    for i,name in enumerate(names): films.setdefault(identity_of(name), []).append(i)
+    return list(films.values())
 
 def _cast(clips:Clips, batch:int, generator) -> list[int]: # a clip for every place in the batch
     "Identities in random order, each with one of its clips; when they are used up, from the beginning."
-    films = _films(clips)
+    films = _films(tuple(clips.names))
     draw, n = (lambda k: int(torch.randint(k, (), generator=generator))), len(films)
     if n<2 or batch<2 or (n==2 and batch%2): raise InputError(f'batch: expected groups with neighbours of other identities, the last and the first too, found {batch} from {n}; '
                                                               'take a larger batch, an even one, or more identities (a clip is one; id#name says otherwise)')

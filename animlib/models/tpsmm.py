@@ -74,10 +74,10 @@ def critic(cfg:TpsmmCfg) -> None:
 
 def terms(cfg:TpsmmCfg, vgg=None, critic=None) -> Mapping[str,Term]:
     "The loss of TPSMM (eq. 14); `vgg` is needed where the config says 'perceptual'."
-    c = cfg
+    c, moves = cfg, cfg.background!='zero'
     return dict(rec=reconstruction_term(c.reconstruction, 10., vgg), equivariance=Term(c.equivariance, equivariance),
-                background=Term(0. if c.background=='zero' else c.consistency, background_consistency), warp=Term(c.warping, partial(warp_consistency, masked=c.warp_masked)),
-                camera=Term(0. if c.background=='zero' else c.camera, dominant_motion))
+                background=Term(moves*c.consistency, background_consistency), warp=Term(c.warping, partial(warp_consistency, masked=c.warp_masked)),
+                camera=Term(moves*c.camera, dominant_motion))
 
 # %% ../../nbs/7_tpsmm/75_models.tpsmm.ipynb #c19
 _toy  = TpsmmCfg(size=32, n_tps=4, resnet_width=8, stiff=.01, dense_width=8, dense_most=32, dense_depth=3, dense_scale=.5, kernel=3, width=8, most=32, downs=2,

@@ -67,7 +67,7 @@ class BackgroundMotion(nn.Module):
     def at(self, progress:float): self.on = progress>=self.start
     def forward(self, source:Tensor, driving:Tensor) -> Tensor: # `[b,3,h,w]` each (one source may serve many) -> `[b,3,3]`
         b = max(len(source), len(driving))
-        source, driving = (x if len(x)==b else repeat(x, '1 c h w -> b c h w', b=b) for x in (source, driving))
-        matrix = as_homography(self.head(self.body(torch.cat([self.look(source), self.look(driving)], 1))).float())
+        source, driving = (x if len(x)==b else repeat(x, '1 c h w -> b c h w', b=b) for x in map(self.look, (source, driving)))
+        matrix = as_homography(self.head(self.body(torch.cat([source, driving], 1))).float())
         return matrix if self.on else torch.eye(3, device=matrix.device)+0*matrix
     def grid(self, matrix:Tensor, size:tuple[int,int]) -> Tensor: return homography_grid(matrix, size) # candidate 0, `[b,*size,2]`
