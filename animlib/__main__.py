@@ -1,5 +1,7 @@
 "`python -m animlib`."
+
 import sys
+
 from animlib.cli import main
 
 sys.exit(main())

@@ -1,0 +1,316 @@
+"""The page of the demonstration, and widgets in JupyterLab, in a real browser without a network."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from notebook_files import write_notebook
+from project_files import ROOT
+
+BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WINDOW = dict(width=1100, height=900)
+SECONDS = 1000  # playwright counts in milliseconds
+
+
+@pytest.fixture
+def browser():
+    "A browser without a window."
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
+    found = [path for path in map(shutil.which, BROWSERS) if path]
+    if not found:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with playwright.sync_playwright() as session:
+        running = session.chromium.launch(executable_path=found[0], args=FLAGS)
+        yield running
+        running.close()
+
+
+class Page:
+    "A page in the browser, what it asks for outside of itself, and what goes wrong on it."
+
+    def __init__(self, context, own_addresses: tuple[str, ...]):
+        self.own_addresses = (*own_addresses, "data:", "blob:")
+        self.requests = []
+        self.problems = []
+        self.page = context.new_page()
+        self.page.on("request", self.note_request)
+        self.page.on("requestfailed", lambda o: self.problems.append(f"failed: {o.url[:100]}"))
+        self.page.on("console", self.note_message)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    def note_request(self, request):
+        "Remember a request that leaves the page."
+        if not request.url.startswith(self.own_addresses):
+            self.requests.append(request.url[:100])
+
+    def note_message(self, message):
+        "Remember a complaint."
+        if message.type in ("error", "warning"):
+            self.problems.append(message.text)
+
+
+# ---- the page of the demonstration ----
+def open_file(browser, path) -> Page:
+    "A file in a browser without a network."
+    context = browser.new_context(offline=True, viewport=WINDOW)
+    opened = Page(context, own_addresses=(path.as_uri(),))
+    opened.page.goto(path.as_uri())
+    return opened
+
+
+def test_demo_page_plays_without_a_network(browser, demo_folder):
+    opened = open_file(browser, demo_folder / "demo.html")
+    page = opened.page
+    every = "[...document.querySelectorAll('{}')]"
+    videos, images = every.format("video"), every.format("img")
+
+    page.wait_for_function(f"{videos}.every(v => v.readyState >= 2)", timeout=20 * SECONDS)
+    page.wait_for_function(f"{videos}[0].currentTime > .2", timeout=20 * SECONDS)  # by itself
+
+    shown = page.evaluate(f"{videos}.map(v => [v.videoWidth, v.videoHeight, v.duration])")
+    assert len(shown) >= 4
+    for width, height, duration in shown:
+        assert width > 200 and height > 100 and duration > 2
+    shown = page.evaluate(f"{images}.map(v => [v.complete, v.naturalWidth, v.naturalHeight])")
+    assert len(shown) >= 1
+    for complete, width, height in shown:
+        assert complete and width > 100 and height > 100
+    assert page.title() == "One image moves like one video"
+    assert page.evaluate("document.documentElement.scrollWidth") <= WINDOW["width"]
+    assert not opened.requests and not opened.problems
+
+
+def test_a_request_would_be_seen(browser, tmp_path):
+    (tmp_path / "bad.html").write_text(
+        "<!doctype html><title>x</title>"
+        '<script src="https://example.org/x.js"></script><img src="missing.png">'
+    )
+
+    opened = open_file(browser, tmp_path / "bad.html")
+
+    assert "https://example.org/x.js" in opened.requests
+    assert any("missing.png" in request for request in opened.requests)
+    assert opened.problems
+
+
+# ---- widgets in JupyterLab ----
+class Lab:
+    "A JupyterLab that runs on this machine."
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "root"  # its notebooks
+        self.folder.mkdir()
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.environment = os.environ | own_settings(folder)
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        self.environment["PYTHONPATH"] = os.pathsep.join(paths)
+
+    def command(self) -> list[str]:
+        "What starts it: open to this machine, without a password."
+        options = [
+            "--no-browser",
+            "--ip=127.0.0.1",
+            f"--port={self.port}",
+            "--allow-root",
+            "--IdentityProvider.token=",
+            "--ServerApp.password=",
+            f"--ServerApp.root_dir={self.folder}",
+        ]
+        return [sys.executable, "-m", "jupyterlab", *options]
+
+    def wait(self, seconds=60):
+        "Until it answers."
+        end = time.time() + seconds
+        while time.time() < end:
+            try:
+                urllib.request.urlopen(f"{self.address}/api", timeout=2)
+                return
+            except OSError:
+                time.sleep(0.25)
+
+
+def free_port() -> int:
+    "A port that nothing listens on."
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def own_settings(folder: Path) -> dict[str, str]:
+    "Environment variables of a user who has never started JupyterLab, and reads no news."
+    names = [
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "JUPYTERLAB_SETTINGS_DIR",
+        "JUPYTERLAB_WORKSPACES_DIR",
+        "IPYTHONDIR",
+    ]
+    settings = {name: str(folder / name.lower()) for name in names}
+    extension = Path(settings["JUPYTERLAB_SETTINGS_DIR"], "@jupyterlab", "apputils-extension")
+    extension.mkdir(parents=True)
+    news = '{"fetchNews":"false","checkForUpdates":false}'
+    (extension / "notification.jupyterlab-settings").write_text(news)
+    return settings
+
+
+@pytest.fixture
+def lab(tmp_path):
+    "A running JupyterLab with a folder and settings of its own."
+    running = Lab(tmp_path)
+    server = subprocess.Popen(
+        running.command(),
+        env=running.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    running.wait()
+    yield running
+    server.terminate()
+    server.wait(20)
+
+
+def run_in_lab(browser, lab, *lines) -> Page:
+    "A notebook of one cell, opened and run."
+    write_notebook(lab.folder / "one.ipynb", "\n".join(lines))
+    socket_address = lab.address.replace("http", "ws")
+    context = browser.new_context(viewport=WINDOW)
+    opened = Page(context, own_addresses=(lab.address, socket_address))
+    page = opened.page
+    page.goto(f"{lab.address}/lab/tree/one.ipynb?reset")
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60 * SECONDS)
+    kernel_is_ready = "document.body.innerText.includes('| Idle')"
+    page.wait_for_function(kernel_is_ready, timeout=60 * SECONDS)
+    page.locator(".jp-Notebook .jp-Cell").first.click()
+    page.keyboard.press("Shift+Enter")
+    return opened
+
+
+def wait_for_output(page, kind: str):
+    "The first element of this kind below the cell, drawn."
+    element = page.locator(f".jp-OutputArea {kind}")
+    element.wait_for(timeout=60 * SECONDS)
+    page.wait_for_timeout(0.8 * SECONDS)
+    return element
+
+
+def output_text(page) -> str:
+    "The text below the cell."
+    return page.locator(".jp-OutputArea").first.inner_text()
+
+
+def canvas_pixels(page, area: str) -> list[int]:
+    "Bytes of a part of the canvas; `area` is left, top, width, height in terms of the canvas `c`."
+    return page.evaluate(
+        "(() => { const c = document.querySelector('.jp-OutputArea canvas');"
+        f" return [...c.getContext('2d').getImageData({area}).data] }})()"
+    )
+
+
+def share_changed(before: list[int], after: list[int]) -> float:
+    "The share of bytes that differ visibly."
+    return sum(abs(a - b) > 8 for a, b in zip(before, after, strict=True)) / len(before)
+
+
+def test_a_dragged_point_bends_the_picture(browser, lab):
+    opened = run_in_lab(
+        browser,
+        lab,
+        "import torch",
+        "from animlib.data import toy",
+        "from animlib.explore.splines import bend",
+        "face = toy.clips('face', 1, 1, 64, 3).video[0, 0]",
+        "bend(face, torch.tensor([[0., .5], [-.6, -.6], [.6, -.6]]), zoom=4)",
+    )
+    page = opened.page
+    box = wait_for_output(page, "canvas").bounding_box()
+    above_the_points = "60, 60, c.width - 120, 60"
+    before = canvas_pixels(page, above_the_points)
+    assert box["width"] == box["height"] == 256
+    assert max(before) - min(before) > 50
+
+    def place(x, y):
+        return box["x"] + (x + 1) / 2 * box["width"], box["y"] + (y + 1) / 2 * box["height"]
+
+    page.mouse.move(*place(0, 0.5))
+    page.mouse.down()
+    page.mouse.move(*place(0, 0.2), steps=4)
+    page.mouse.move(*place(0.1, -0.2), steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(1.5 * SECONDS)
+
+    # where no disc was drawn, the new image of the kernel shows
+    assert share_changed(before, canvas_pixels(page, above_the_points)) > 0.1
+    assert not opened.requests
+
+
+def test_a_slider_shows_another_layer(browser, lab):
+    opened = run_in_lab(
+        browser,
+        lab,
+        "from animlib import load",
+        "from animlib.data import toy",
+        "from animlib.explore.attention import attention_view",
+        "clips = toy.clips('body', 1, 6, 64, toy.split_seed('test'))",
+        "attention_view(load('motion_transformer-body'), clips.video[0, -1], zoom=4)",
+    )
+    page = opened.page
+    image = wait_for_output(page, "img")
+    sliders = page.locator(".jp-OutputArea [role=slider]")
+    assert sliders.count() == 3
+    assert image.bounding_box()["width"] == 256
+    assert "motion tokens" in output_text(page)
+
+    shown = [image.screenshot()]
+    for number in range(3):  # layer, head, token
+        sliders.nth(number).focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(1.2 * SECONDS)
+        shown.append(image.screenshot())
+
+    assert len(set(shown)) == 4
+    assert not opened.requests
+
+
+def test_a_click_shows_what_it_attends_to(browser, lab):
+    opened = run_in_lab(
+        browser,
+        lab,
+        "from animlib import load",
+        "from animlib.data import toy",
+        "from animlib.explore.attention import lookup_board",
+        "clip = toy.clips('body', 1, 12, 64, toy.split_seed('test')).video[0]",
+        "lookup_board(load('pose_attentive-body'), clip[[0, 4]], clip[11])",
+    )
+    page = opened.page
+    box = wait_for_output(page, "canvas").bounding_box()
+    assert box["width"] == 3 * box["height"] == 576  # the driving frame, two sources
+    sources = "200, 0, 376, 192"
+    before = canvas_pixels(page, sources)
+
+    page.mouse.click(box["x"] + 100, box["y"] + 60)  # in the driving frame
+    page.wait_for_timeout(1.5 * SECONDS)
+    assert share_changed(before, canvas_pixels(page, sources)) > 0.02
+
+    page.mouse.click(box["x"] + 400, box["y"] + 60)  # in a source
+    page.wait_for_timeout(1.5 * SECONDS)
+    assert "over a source" in output_text(page)
+    assert not opened.requests

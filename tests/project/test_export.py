@@ -1,0 +1,94 @@
+"""Notebooks are the source of animlib: exporting them changes nothing, cleaning loses nothing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from export import export
+from fastcore.nbio import nb2str
+from nbdev.clean import clean_nb
+from notebook_files import code_cell, write_cells
+from project_files import GENERATED_MODULE, by_path, notebooks, relative
+
+BY_HAND = ["__init__.py", "__main__.py"]  # of the package; nbdev-export makes the empty ones
+
+
+def contents(folder: Path) -> dict[str, str]:
+    "The text of every module below a folder."
+    return {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*.py"))
+        if path.name != GENERATED_MODULE
+    }
+
+
+def test_export_leaves_no_difference(root, copy):
+    for path in (copy / "animlib").rglob("*.py"):
+        if path.name not in BY_HAND:
+            path.unlink()  # so that a module without a notebook shows, too
+
+    export(copy)
+
+    have = contents(root / "animlib")
+    want = contents(copy / "animlib")
+    stale = [name for name in have | want if have.get(name) != want.get(name)]
+    assert want and not stale, f"{stale}: run python tests/support/export.py, or remove the module"
+
+
+def test_export_notices_a_difference(root, copy, tmp_path):
+    shutil.copytree(copy, tmp_path / "copy")
+    (notebook,) = (tmp_path / "copy" / "nbs").rglob("000_geometry.ipynb")
+    source = notebook.read_text(encoding="utf-8")
+    changed = source.replace("#| export\\n", "#| export\\nnew_name = 1\\n", 1)
+    notebook.write_text(changed, encoding="utf-8")
+
+    export(tmp_path / "copy")
+
+    have = contents(root / "animlib")
+    want = contents(tmp_path / "copy" / "animlib")
+    assert have["geometry.py"] != want["geometry.py"]
+
+
+def test_export_formats_what_it_writes(copy, tmp_path):
+    shutil.copytree(copy, tmp_path / "copy")
+    folder = tmp_path / "copy" / "nbs" / "00_foundations"
+    source = "#| export\n\ndef f( x ):\n  'The same.'\n  return x"
+    cells = [code_cell("#| default_exp zzz", 0), code_cell(source, 1)]
+    write_cells(folder / "009_zzz.ipynb", cells)
+
+    export(tmp_path / "copy")
+
+    written = (tmp_path / "copy" / "animlib" / "zzz.py").read_text(encoding="utf-8")
+    assert 'def f(x):\n    "The same."\n    return x\n' in written
+
+
+def test_clean_keeps_the_parameters_tag(copy):
+    cell = code_cell("steps = 10", tags=("parameters",))
+    cell["execution_count"] = 3
+    cell["metadata"]["collapsed"] = True
+    path = write_cells(copy / "nbs" / "trial.ipynb", [cell])
+
+    clean = 'from nbdev.clean import nbdev_clean; nbdev_clean("nbs/trial.ipynb")'
+    environment = {name: text for name, text in os.environ.items() if name != "IN_TEST"}
+    subprocess.run(
+        [sys.executable, "-c", clean], cwd=copy, env=environment, check=True, timeout=300
+    )
+
+    (cleaned,) = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    path.unlink()
+    assert cleaned["metadata"] == {"tags": ["parameters"]}
+    assert cleaned["execution_count"] is None
+
+
+@pytest.mark.parametrize("path", by_path(notebooks()))
+def test_notebook_is_clean(path):
+    "As nbdev-clean writes it: no counters, no editor metadata, one line of source a line."
+    text = path.read_text(encoding="utf-8")
+    notebook = json.loads(text)
+    clean_nb(notebook, allowed_cell_metadata_keys=["tags", "jupyter"])
+    if nb2str(notebook) != text:
+        pytest.fail(f"run: nbdev-clean --fname {relative(path)}", pytrace=False)

@@ -1,0 +1,202 @@
+"""The notebooks of nbs/pipelines, executed through papermill: files, numbers, images."""
+
+import json
+import math
+
+import pytest
+import torch
+from executed import count_images, shown, text
+
+from animlib.core import InputError
+from animlib.media.read import probe
+from animlib.run.jobs import reconstruct
+from animlib.run.notebooks import run_notebook
+from animlib.run.page import write_page
+from animlib.zoo.hub import load, share
+
+TRAINING = dict(data="toy:arm", steps=4, clips=3, frames=4, eval_clips=2, device="cpu")
+
+
+def execute(name, folder, **given):
+    "A shipped notebook, run in a folder; relative paths of its parameters start there."
+    return run_notebook(name, folder / f"{name}.ipynb", given, cwd=folder, progress=False)
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+# ---- train, reconstruct, animate: one after the other ----
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    "A training of eight steps, then a reconstruction and an animation with its model."
+    folder = tmp_path_factory.mktemp("chain")
+    options = {"batch": 2, "n_kp": 4}
+    execute("train", folder, run="runs/arm", **TRAINING | dict(steps=8, options=options))
+    held_out = dict(data="toy:arm", out="rec", limit=2, device="cpu")
+    execute("reconstruct", folder, model="runs/arm", **held_out)
+    execute("animate", folder, model="runs/arm", out="moved.mp4", device="cpu", scale=1.0)
+    return folder
+
+
+def test_train_leaves_a_run(chain):
+    run = chain / "runs" / "arm"
+    metrics = read_json(run / "metrics.json")
+
+    assert names_in(run) == {
+        "config.json",
+        "metrics.jsonl",
+        "metrics.json",
+        "model.safetensors",
+        "preview.png",
+        "preview.gif",
+        "state",
+    }
+    assert read_json(run / "config.json")["model"]["n_kp"] == 4
+    assert 0 < metrics["l1"] < 1 and metrics["l1_copy"] > 0 and metrics["warp_error_zero"] > 0
+    assert count_images(chain / "train.ipynb") == 2
+    assert "L1, against copy" in text(chain / "train.ipynb")
+
+
+def test_reconstruct_leaves_numbers_and_images(chain):
+    metrics = read_json(chain / "rec" / "metrics.json")
+
+    assert names_in(chain / "rec") == {
+        "metrics.json",
+        "comparison.png",
+        "best.png",
+        "worst.png",
+        "reconstruction.gif",
+    }
+    assert metrics["clips"] == 2 and metrics["best_ratio"] <= metrics["worst_ratio"]
+    assert metrics["best_clip"] != metrics["worst_clip"]
+    assert count_images(chain / "reconstruct.ipynb") == 3
+    assert metrics["best_clip"] in text(chain / "reconstruct.ipynb")
+
+
+def test_animate_keeps_speed_length_and_sound(chain):
+    made = probe(chain / "moved.mp4")
+    driving = probe(share("data_samples", "driving.mp4"))
+
+    assert (made.frames, made.fps) == (driving.frames, driving.fps)
+    assert made.has_sound and made.size == (32, 32)
+    assert count_images(chain / "animate.ipynb") == 1
+    assert "<video" in shown(chain / "animate.ipynb", "text/html")
+
+
+@pytest.mark.parametrize("name", ["train", "reconstruct", "animate"])
+def test_their_outputs_are_small_and_make_a_page(chain, name):
+    notebook = chain / f"{name}.ipynb"
+    page = write_page(notebook, chain / f"{name}.html").read_text()
+
+    assert notebook.stat().st_size < 1e6
+    assert page.count("<img") >= count_images(notebook)
+
+
+def test_reconstruct_refuses_without_a_trace(tmp_path):
+    with pytest.raises(InputError):
+        reconstruct("fomm-body", "toy:bodi", tmp_path / "r", 2, "cpu", False)
+
+    assert not (tmp_path / "r").exists()
+
+
+# ---- bench ----
+def test_bench_compares_in_turns(tmp_path):
+    execute("bench", tmp_path, rounds=1, frames=2, batch=2, device="cpu", out="b.json")
+    found = read_json(tmp_path / "b.json")
+
+    assert found["frames"]["plain, fp32"][1] == 1
+    assert {"prepared, fp32", "prepared, bf16"} <= set(found["frames"])
+    for seconds, ratio in found["training"].values():
+        assert seconds > 0 and math.isfinite(ratio)
+    for shares in found["operators"].values():
+        assert abs(sum(shares.values()) - 1) < 1e-6
+    assert any(kind.startswith("convolution") for kind in found["operators"]["toy step"])
+
+
+# ---- ablations and comparisons ----
+def test_ablate_trains_measures_and_goes_on(tmp_path):
+    given = TRAINING | dict(method="monkeynet", variants=["no F", "full"], out="abl")
+    given |= dict(options=dict(batch=2))
+    notebook = execute("ablate", tmp_path, **given)
+    found = read_json(tmp_path / "abl" / "ablation.json")
+    without = found["variants"]["no F"]
+    full = found["variants"]["full"]
+
+    assert [*found["variants"]] == ["no F", "full"]
+    assert without["weights"] < full["weights"]
+    assert (found["device"], found["steps"]) == ("cpu", 4)
+    # without flow nothing is read elsewhere
+    assert abs(without["metrics"][0]["warp_ratio"] - 1) < 1e-3
+    assert count_images(notebook) == 2 and (tmp_path / "abl" / "clips.jpg").exists()
+    assert "| no F |" in text(notebook) and "one seed" in text(notebook)
+
+    execute("ablate", tmp_path, **given)
+    assert read_json(tmp_path / "abl" / "ablation.json") == found
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    "FOMM and HDAM, four steps each."
+    folder = tmp_path_factory.mktemp("comparison")
+    given = TRAINING | dict(methods=["fomm", "hdam"], out="cmp", options=dict(batch=2))
+    execute("compare", folder, **given)
+    return folder
+
+
+def test_compare_trains_methods_alike(comparison):
+    found = read_json(comparison / "cmp" / "comparison.json")
+    notebook = comparison / "compare.ipynb"
+
+    assert [*found["variants"]] == ["fomm", "hdam"] and found["steps"] == 4
+    for row in found["variants"].values():
+        for metric in ("akd_ratio", "aed_ratio", "warp_ratio", "l1_ratio"):
+            assert math.isfinite(row["metrics"][0][metric])
+    assert "| hdam |" in text(notebook) and count_images(notebook) == 1
+
+
+@pytest.mark.parametrize("run,steps", [("fomm-0", 4), ("hdam-0-dam", 2), ("hdam-0", 2)])
+def test_half_of_a_warm_start_is_the_other_method(comparison, run, steps):
+    config = read_json(comparison / "cmp" / run / "config.json")
+
+    assert config["train"]["steps"] == steps
+
+
+# ---- keypoints continued, keypoints in two parts ----
+def test_forecast_compares_with_doing_nothing(tmp_path):
+    small = dict(steps=5, clips=4, frames=12, length=8, hidden=8, eval_clips=2, device="cpu")
+    notebook = execute("forecast", tmp_path, model="monkeynet-body", run="fc", **small)
+    words = text(notebook).lower()
+
+    assert (tmp_path / "fc" / "model.safetensors").exists() and count_images(notebook) >= 1
+    assert all(word in words for word in ("fid", "aed", "hold"))
+
+
+def test_disentangle_adds_a_third_mode_and_changes_nothing_else(tmp_path):
+    small = dict(steps=6, clips=3, frames=6, pairs=1, device="cpu", options=dict(batch=8))
+    execute("disentangle", tmp_path, model="tpsmm-body", run="dis", **small)
+    before = load("tpsmm-body")
+    after = load(tmp_path / "dis")
+    weights = after.state_dict()
+
+    for name, weight in before.state_dict().items():
+        if not name.startswith("disentangler."):
+            assert torch.equal(weight, weights[name]), name
+    modes = after.info["disentangled"]["transfer"]
+    assert set(modes) == {"absolute", "relative", "disentangled"}
+    # a new network, not the shipped one
+    first = "disentangler.decode.0.weight"
+    assert not torch.equal(weights[first], before.state_dict()[first])
+
+
+def test_disentangle_refuses_a_method_without_such_a_network(tmp_path):
+    small = dict(model="fomm-body", run="no", steps=2, clips=2)
+
+    with pytest.raises(Exception, match="expected one of mraa or tpsmm"):
+        execute("disentangle", tmp_path, **small)
+
+    assert not (tmp_path / "no").exists()
