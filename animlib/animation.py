@@ -107,7 +107,7 @@ def open_driving(
     if count < 2:
         raise InputError(
             f"{driving.path or 'driving'}: expected a driving video of at least 2 frames, "
-            "found one picture; nothing can move"
+            "found one image; nothing can move"
         )
     return driving
 
@@ -132,7 +132,7 @@ def open_source_images(
     is_batch = isinstance(x, (Tensor, np.ndarray)) and x.ndim == 4
     given = list(x) if is_batch or isinstance(x, (list, tuple)) else [x]
     if not given:
-        raise InputError("source: expected a picture, found an empty list")
+        raise InputError("source: expected an image, found an empty list")
     first = read_image(given[0], size, fit)
     images = [first, *(read_image(image, tuple(first.shape[1:]), fit) for image in given[1:n])]
     several = first if len(images) == 1 else torch.stack(images)
@@ -288,7 +288,7 @@ def animate(
     source = open_source_images(source, model.n_sources, size or model.cfg.size, fit)
     if source.used < source.given:
         count = f"{source.used} of the {source.given}"
-        _print_notes([f"{model.method} uses {count} source pictures: the first"])
+        _print_notes([f"{model.method} uses {count} source images: the first"])
     frames = driving.frames(tuple(source.images.shape[-2:]), fit)
     made = animate_stream(model, source.images, frames, mode, best_frame, scale, batch, precision)
     made = _with_bar(made, driving.count, progress)

@@ -269,11 +269,14 @@ class Animator(Model):
         return flow.warp.positions(pre.source.shape[-2:], like=pre.source)
 
 
-def expect_animator(model: Model) -> Animator:
+def expect_animator(
+    model: Model,
+    name: object = "model",  # for the message
+) -> Animator:
     "The model, if it makes frames; InputError for a network that moves keypoints alone."
     if not isinstance(model, Animator):
         raise InputError(
-            f"expected a model that makes frames, found a network of the kind {model.method!r}; "
-            "give the model that it was trained for"
+            f"{name}: expected a model that makes frames, found a network of the kind "
+            f"{model.method!r}; give the model that it was trained for"
         )
     return model

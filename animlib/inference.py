@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .animator import Animator, Prepared, expect_animator
+from .animator import Animator, Prepared
 from .blocks import fold_norms
 from .core import InputError, Keypoints
-from .zoo.hub import load
+from .zoo.hub import load_animator
 
 
 # %% ../nbs/12_practice/120a_inference.ipynb #c08
@@ -51,7 +51,7 @@ def ready(
     device="auto",
 ) -> Animator:  # a copy, in evaluation mode
     "A model for inference: norms folded, channels last, on the device."
-    model = expect_animator(load(model)) if isinstance(model, (str, Path)) else model
+    model = load_animator(model) if isinstance(model, (str, Path)) else model
     was_training = model.training
     try:
         folded = fold_norms(model.eval())

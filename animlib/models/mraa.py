@@ -120,7 +120,7 @@ def build(cfg: MraaCfg) -> Animator:
 
 # %% ../../nbs/07_mraa/074_models.mraa.ipynb #c14
 def losses(cfg: MraaCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
-    "The loss of MRAA; `vgg` is needed where the config says 'perceptual'."
+    "The loss of MRAA, without a discriminator; where `vgg` is None it is read."
     weights = cfg.loss
     error = axes_error if cfg.fix_axes else jacobian_error
     return dict(

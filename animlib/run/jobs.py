@@ -43,7 +43,7 @@ from ..training.loop import fit
 from ..training.state import save_model
 from ..viz.draw import comparison
 from ..viz.images import filmstrip, to_gif, to_uint8
-from ..zoo.hub import load
+from ..zoo.hub import load_animator
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c08
@@ -78,7 +78,7 @@ Data = str | os.PathLike | DataSource  # a name that `open_source` takes, or an 
 def as_source(
     data: Data,  # 'toy:body', a folder, or an open data set
     size: int,  # px of the frames
-    clips: int = 1000,  # to be rendered, where they are
+    clips: int = 1000,  # to be rendered, of a data set that is drawn
     frames: int = 16,  # of each rendered clip
     progress: bool = True,
 ) -> DataSource:
@@ -120,19 +120,6 @@ class Preview:
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c16
-def _load_animator(
-    name: str | os.PathLike,  # as `load`
-) -> Animator:
-    "A trained model of a method; the networks beside the methods are refused."
-    model = load(os.fspath(name))
-    if not isinstance(model, Animator):
-        raise InputError(
-            f"model {name}: expected a model that animates, found a network that continues or "
-            "divides keypoints; give the model that it belongs to"
-        )
-    return model
-
-
 def _start_from(
     model: Animator,  # fresh
     init: str,  # a zoo name or a file; '': nothing to start from
@@ -140,7 +127,7 @@ def _start_from(
     "Fill a model with trained weights."
     if not init:
         return
-    trained = _load_animator(init)
+    trained = load_animator(init)
     warm_start = get_method(model.method).warm_start
     try:
         if warm_start:
@@ -223,11 +210,11 @@ def evaluate_run(
             f"run {run}: expected model.safetensors in it, found none; "
             "let the training end, or resume it"
         )
-    model = _load_animator(file)
+    model = load_animator(file)
     info = {name: value for name, value in model.info.items() if name != "metrics"}
     if half:
         save_model(file, model, True, **info)
-        model = _load_animator(file)
+        model = load_animator(file)
     if data is None:  # the header names only the end of a path
         data = json.loads((run / "config.json").read_text())["data"]
     source = as_source(data, model.cfg.size, progress=progress)
@@ -284,7 +271,7 @@ def reconstruct(
 ) -> dict:  # as `evaluate`, with ratio and name of the best and the worst clip
     "Rebuild held-out clips from their first frames: numbers; best and worst of 32 as images."
     on = pick_device(device)
-    animator = model.eval() if isinstance(model, Animator) else _load_animator(model)
+    animator = model.eval() if isinstance(model, Animator) else load_animator(model)
     animator.to(on)
     source = as_source(data, animator.cfg.size, progress=progress)
     metrics: dict = evaluate(animator, source, limit, progress)

@@ -8,6 +8,7 @@ __all__ = [
     "zoo",
     "find_model_file",
     "load",
+    "load_animator",
     "method_rows",
     "zoo_rows",
     "text_table",
@@ -25,7 +26,7 @@ from typing import Any
 
 import torch
 
-from ..animator import Model
+from ..animator import Animator, Model, expect_animator
 from ..core import InputError, nearest, required
 from ..media.files import expect_binary
 from ..models.registry import build, get_method, method_names
@@ -117,6 +118,14 @@ def load(
             f"device {str(device)!r}: cannot be used here ({str(e).splitlines()[0]}); "
             'use device="cpu"'
         ) from e
+
+
+# %% ../../nbs/12_practice/120_zoo.hub.ipynb #c11b
+def load_animator(
+    which: str | Path,  # as `load`
+) -> Animator:  # in eval mode
+    "A trained model that makes frames."
+    return expect_animator(load(which), f"model {which}")
 
 
 # %% ../../nbs/12_practice/120_zoo.hub.ipynb #c16

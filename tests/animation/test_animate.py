@@ -148,7 +148,7 @@ def test_sources_that_are_not_used_are_mentioned(model, image, files, capsys):
     two = run(model, [image, 1 - image], files / "strip.png", mode="absolute")
 
     assert difference(one, two).max() == 0
-    note = "animlib: note: fomm uses 1 of the 2 source pictures: the first\n"
+    note = "animlib: note: fomm uses 1 of the 2 source images: the first\n"
     assert capsys.readouterr().err == note
 
 

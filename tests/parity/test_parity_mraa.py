@@ -16,12 +16,14 @@ from golden import (
     assert_near,
     assert_same_loss,
     assert_uses_all,
+    avd_state,
     both_conventions,
     count,
     formula_weights,
     make_state,
     random_state,
     shapes_of,
+    with_or_without_avd,
     zeros_and_blur,
 )
 from layer_shapes import (
@@ -364,22 +366,13 @@ OTHER_CONFIGS = [
     dict(bg=(8, 32, 3)),
     dict(gen=(8, 32, 2, 2)),
 ]
-with_or_without_avd = pytest.mark.parametrize("avd", [True, False], ids=["avd", "no avd"])
-
-
-def tiny_state(config, avd):
-    "A checkpoint of random numbers; the disentangling network is trained after the others."
-    shapes = official_shapes(config)
-    if not avd:
-        del shapes["avd_network"]
-    return random_state(shapes)
 
 
 @pytest.mark.parametrize("name", OTHER_SIZES)
 @with_or_without_avd
 def test_other_sizes_are_accounted_for(name, avd):
     config = official_config(**TINY | OTHER_SIZES[name])
-    state = tiny_state(config, avd)
+    state = avd_state(official_shapes(config), avd)
 
     model = from_official("mraa", state, config)
 
@@ -396,7 +389,7 @@ def test_other_sizes_are_accounted_for(name, avd):
 @with_or_without_avd
 def test_other_sizes_run(name, avd):
     config = official_config(**TINY | OTHER_SIZES[name])
-    model = from_official("mraa", tiny_state(config, avd), config)
+    model = from_official("mraa", avd_state(official_shapes(config), avd), config)
     source, driving = torch.rand(2, 1, 3, 96, 64)
 
     out = model(source, driving)

@@ -15,11 +15,13 @@ from golden import (
     assert_near,
     assert_same_loss,
     assert_uses_all,
+    avd_state,
     formula_weights,
     largest_difference,
     make_state,
     random_state,
     shapes_of,
+    with_or_without_avd,
     zeros_and_blur,
 )
 from layer_shapes import (
@@ -409,22 +411,13 @@ OTHER_CONFIGS = [
     dict(gen=(8, 24, 2)),
     dict(dense=(8, 24, 3, 0.5)),
 ]
-with_or_without_avd = pytest.mark.parametrize("avd", [True, False], ids=["avd", "no avd"])
-
-
-def tiny_state(config, avd):
-    "A checkpoint of random numbers; the disentangling network is trained after the others."
-    shapes = official_shapes(config)
-    if not avd:
-        del shapes["avd_network"]
-    return random_state(shapes)
 
 
 @pytest.mark.parametrize("name", OTHER_SIZES)
 @with_or_without_avd
 def test_other_sizes_are_accounted_for(name, avd):
     config = official_config(**TINY | OTHER_SIZES[name])
-    state = tiny_state(config, avd)
+    state = avd_state(official_shapes(config), avd)
 
     model = from_official("tpsmm", state, config)
 
@@ -440,7 +433,7 @@ def test_other_sizes_are_accounted_for(name, avd):
 @with_or_without_avd
 def test_other_sizes_run(name, avd):
     config = official_config(**TINY | OTHER_SIZES[name])
-    model = from_official("tpsmm", tiny_state(config, avd), config)
+    model = from_official("tpsmm", avd_state(official_shapes(config), avd), config)
     source, driving = torch.rand(2, 1, 3, 96, 64)
 
     out = model(source, driving)

@@ -22,6 +22,8 @@ State = dict[str, dict[str, Tensor]]  # the tensors of a checkpoint, by network
 
 # Images read with corners aligned (as the weights were trained), and not.
 both_conventions = pytest.mark.parametrize("aligned", [True, False], ids=["aligned", "unaligned"])
+# With and without the network that tells shape from pose.
+with_or_without_avd = pytest.mark.parametrize("avd", [True, False], ids=["avd", "no avd"])
 
 
 class Golden:
@@ -161,6 +163,13 @@ def random_state(modules: Modules) -> State:
         return torch.rand(shape, generator=generator) * 0.1 + least
 
     return make_state(modules, random_tensor)
+
+
+def avd_state(modules: Modules, avd: bool) -> State:
+    "A checkpoint of random numbers; the disentangling network is trained after the others."
+    if not avd:
+        modules = {name: shapes for name, shapes in modules.items() if name != "avd_network"}
+    return random_state(modules)
 
 
 def formula_weights(shapes: Shapes) -> dict[str, Tensor]:
