@@ -15,6 +15,7 @@ __all__ = [
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c03
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,8 @@ from ..animator import Backbone, Detector
 from ..backbones.hrnet import HRNet
 from ..core import InputError, Keypoints
 from ..geometry import full_precision
+from ..options import Config
+from ..ranges import Layers, Range, Width
 
 
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c09
@@ -116,16 +119,20 @@ def _head(d: int, *outputs: int) -> nn.Sequential:
 
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c24a
 @dataclass(frozen=True)
-class TransformerCfg:
+class TransformerCfg(Config):
     "The transformer between patches and motion tokens."
 
-    width: int = 192  # numbers of a token
-    layers: int = 12
-    heads: int = 8
-    mlp_ratio: int = 3  # hidden width of the MLP over width
-    patch: int = 4  # side of a patch, in features
-    tokens: str = "joint"  # joint: one per keypoint | split (as released): position, matrix
-    positions: str = "once"  # position encoding: once | every (layer, as released) | none
+    width: Width = 192  # numbers of a token
+    layers: Layers = 12
+    heads: Annotated[int, Range(1, 64)] = 8
+    mlp_ratio: Annotated[int, Range(1, 16)] = 3  # hidden width of the MLP over width
+    patch: Annotated[int, Range(1, 64)] = 4  # side of a patch, in features
+    tokens: Literal["joint", "split"] = (
+        "joint"  # joint: one per keypoint | split (as released): position, matrix
+    )
+    positions: Literal["once", "every", "none"] = (
+        "once"  # position encoding: once | every (layer, as released) | none
+    )
 
 
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c25

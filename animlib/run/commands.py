@@ -125,8 +125,8 @@ def method_options(
     given: Mapping,  # name -> value
 ) -> dict:
     "The options, if the method has them and they are of their kinds."
-    from animlib.models.registry import configure, option_values
-    from animlib.training.config import flatten_options
+    from animlib.models.registry import configure
+    from animlib.options import flatten_options, option_values
 
     given = flatten_options(given)
     try:

@@ -17,7 +17,8 @@ import yaml
 from ...core import InputError, nearest
 from ...geometry import Sampling
 from ...media.files import sniff
-from ...models.registry import get_method, option_values, set_options
+from ...models.registry import get_method
+from ...options import option_values, set_options
 from ..files import read_value
 from . import dam, fomm, monkeynet, motion_transformer, mraa, tpsmm, x2face
 from .facts import Official
