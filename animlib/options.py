@@ -13,13 +13,18 @@ __all__ = [
     "set_options",
     "guess_value",
     "read_text",
+    "declared_value",
+    "read_options",
+    "annotated_kind",
 ]
 
 # %% ../nbs/00_foundations/001d_options.ipynb #a03
+import ast
 import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -103,30 +108,36 @@ def set_options(cfg, options: Mapping):
 
 # %% ../nbs/00_foundations/001d_options.ipynb #a29
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_PLAIN = {  # YAML 1.2: what a word without quotes is; anything else is a text
+    "null": r"~|null|",
+    "bool": r"true|false|True|False",
+    "int": r"[-+]?(0|[1-9][0-9]*)",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?",
+}
+
+
+@cache
+def _yaml_loader() -> type:
+    "Reads yaml by the rules of YAML 1.2, in which `no` is a text and `1e-1` a number."
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers: dict = {}
+
+    for kind, pattern in _PLAIN.items():
+        words = re.compile(rf"(?:{pattern})$")
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", words, None)
+    return Loader
 
 
 def guess_value(text: str) -> Any:
-    "The value of a text that nothing declares, as yaml reads it; `1e-1` is a number, too."
+    "The value of a text that nothing declares, as YAML 1.2 reads it."
     import yaml
 
-    if _NUMBER.fullmatch(text) and "e" in text.lower():
-        return float(text)
     try:
-        return _numbers(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError):
+        return yaml.load(text, _yaml_loader())
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
-
-
-def _numbers(value):
-    "`1e-1` inside a dict or a list as a number."
-    if isinstance(value, dict):
-        return {key: _numbers(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_numbers(one) for one in value]
-    if isinstance(value, str) and _NUMBER.fullmatch(value) and "e" in value.lower():
-        return float(value)
-    return value
 
 
 def _parse(text: str, kind) -> Any:
@@ -161,12 +172,13 @@ def _float(word: str) -> float | str:
 
 
 def _parse_elements(
-    word: str,  # such as '[0.6, 0.9]' or '0.6,0.9'
+    word: str,  # such as '[0.6, 0.9]', '0.6,0.9' or '64x96'
     kinds: tuple,  # of the elements; `(kind, ...)` or one kind: of each
 ) -> list:
     "The elements of a list, each by its declaration."
     inside = re.sub(r"^\[(.*)\]$|^\((.*)\)$", r"\1\2", word, flags=re.S)
-    words = [one.strip().strip("'\"") for one in inside.split(",") if one.strip()]
+    words = re.split(r",|(?<=[0-9])x(?=[0-9])", inside)
+    words = [one.strip().strip("'\"") for one in words if one.strip()]
     if len(kinds) != len(words) or kinds[1:] == (...,):
         kinds = kinds[:1] * len(words)
     return [_parse(one, kind) for one, kind in zip(words, kinds)]
@@ -185,3 +197,58 @@ def read_text(
         except InputError:
             continue
     raise InputError(f"{name}: expected {describe(kind)}, found {reprlib.repr(text)}")
+
+
+# %% ../nbs/00_foundations/001d_options.ipynb #d02
+def declared_value(
+    value: Any,  # a text, which is read; or anything else, which must fit
+    kind: Any,  # a declared type
+    name: str,  # of the input, for the message
+) -> Any:
+    "A value of a yaml or a shell, by its declaration; otherwise InputError."
+    read = read_text if isinstance(value, str) else check_value
+    return read(value, kind, name)
+
+
+def read_options(
+    given: Mapping[str, Any],  # dotted name -> text or value
+    kinds: Mapping[
+        str, Any
+    ],  # of `option_kinds`; a name that is not in it is left to `set_options`
+    where: str = "option ",  # before the name, for messages
+) -> dict[str, Any]:  # dotted name -> value
+    "Options as their declarations read them."
+    found = {}
+    for name, value in given.items():
+        if isinstance(value, str) and any(known.startswith(f"{name}.") for known in kinds):
+            value = guess_value(value)
+        for dotted, one in flatten_options({name: value}).items():
+            found[dotted] = declared_value(one, kinds.get(dotted, Any), f"{where}{dotted}")
+    return found
+
+
+# %% ../nbs/00_foundations/001d_options.ipynb #d05
+_TYPES = {"int": int, "float": float, "str": str, "bool": bool, "dict": dict, "list": list}
+
+
+def annotated_kind(annotation: str) -> Any:  # a declared type; Any where it is none of these
+    "The type that an annotation such as `list[int] | None` names."
+    try:
+        return _kind_of(ast.parse(annotation, mode="eval").body)
+    except (SyntaxError, TypeError, ValueError, RecursionError):
+        return Any
+
+
+def _kind_of(node: ast.expr) -> Any:
+    "The type that an expression names."
+    if isinstance(node, ast.Constant):
+        return None if node.value is None else Any
+    if isinstance(node, ast.Name):
+        return _TYPES.get(node.id, Any)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _kind_of(node.left) | _kind_of(node.right)
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "list":
+        return list[_kind_of(node.slice)]
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
+        return Literal[ast.literal_eval(node.slice)]
+    return _kind_of(node.value) if isinstance(node, ast.Subscript) else Any
