@@ -22,6 +22,8 @@ __all__ = [
     "Factor",
     "Beta",
     "Share",
+    "Shares",
+    "LearningRate",
     "Scale",
     "Variance",
     "Temperature",
@@ -93,7 +95,7 @@ class Length(Range):
 
 
 # %% ../nbs/00_foundations/001c_ranges.ipynb #a09
-Side = Annotated[int, Range(8, 4096)]  # of a frame, pixels
+Side = Annotated[int, Range(1, 4096)]  # of a frame, pixels
 FrameSize = Side | tuple[Side, Side]  # of a square frame; or (rows, columns)
 Points = Annotated[int, Range(1, 256)]  # keypoints, regions, anchors
 Width = Annotated[int, Range(1, 2048)]  # channels, or numbers of a vector
@@ -111,6 +113,8 @@ Weight = Annotated[float, Range(0, 1e6)]  # of a loss; 0: it is not computed
 Factor = Annotated[float, Range(0, 1e6)]  # multiplies or divides
 Beta = Annotated[float, Range(0, 0.999999)]  # of Adam: what a mean keeps in a step
 Share = Annotated[float, Range(0, 1)]  # of a training, of a colour, of an amount
+Shares = Annotated[tuple[Share, ...], Length(0, 100)]  # such as the milestones of a training
+LearningRate = Annotated[float, Range(1e-12, 1e30)]  # float32 ends at 3e38
 Scale = Annotated[float, Range(1 / 64, 1)]  # side of a reduced image over side of the image
 Variance = Annotated[float, Range(1e-6, 4)]  # squared half-widths of the image
 Temperature = Annotated[float, Range(1e-3, 1e3)]  # of a softmax
@@ -220,7 +224,7 @@ def describe(kind) -> str:  # such as 'a whole number from 1 to 2048'
     if origin is tuple and inner[1:] == (...,):
         return f"a list, each {describe(inner[0])}"
     if origin is tuple:
-        return f"a list of {' and '.join(map(describe, inner))}"
+        return f"a list of {len(inner)}, each {_alternatives(sorted(set(map(describe, inner))))}"
     if kind in (None, NoneType):
         return "none"
     return _NAMES.get(kind) or inspect.formatannotation(origin or kind)

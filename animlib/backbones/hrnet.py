@@ -125,7 +125,7 @@ class Parallel(nn.Module):
 class BackboneCfg(Config):
     "What turns a frame into features for patches (table 5)."
 
-    kind: Literal["hrnet", "stem"] = "hrnet"  # hrnet | stem
+    kind: Literal["hrnet", "stem"] = "hrnet"
     width: Width = 32  # of HRNet's finest resolution; 48 is HRNet-W48
     blocks: Layers = 4  # residual blocks of each of its modules
     modules: tuple[Layers, Layers] = (1, 4)  # of stage 2 (two resolutions) and of stage 3 (three)

@@ -47,9 +47,8 @@ class AnchorDetectorCfg(JacobianDetectorCfg):
     "A detector of motion anchors and latent anchors."
 
     attention_width: Width = 64  # features that are compared
-    attention_divisor: Annotated[int, Range(0, 10**6)] = (
-        0  # its root divides the products; 0: attention_width
-    )
+    # its root divides the products; 0: attention_width
+    attention_divisor: Annotated[int, Range(0, 10**6)] = 0
     ignored: tuple[Annotated[int, Range(0, 255)], ...] = ()  # motion anchors that get no attention
 
 

@@ -127,12 +127,10 @@ class TransformerCfg(Config):
     heads: Annotated[int, Range(1, 64)] = 8
     mlp_ratio: Annotated[int, Range(1, 16)] = 3  # hidden width of the MLP over width
     patch: Annotated[int, Range(1, 64)] = 4  # side of a patch, in features
-    tokens: Literal["joint", "split"] = (
-        "joint"  # joint: one per keypoint | split (as released): position, matrix
-    )
-    positions: Literal["once", "every", "none"] = (
-        "once"  # position encoding: once | every (layer, as released) | none
-    )
+    # joint: one per keypoint | split (as released): position, matrix
+    tokens: Literal["joint", "split"] = "joint"
+    # position encoding: once | every (layer, as released) | none
+    positions: Literal["once", "every", "none"] = "once"
 
 
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c25

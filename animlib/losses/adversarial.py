@@ -81,9 +81,8 @@ class DiscriminatorCfg(Config):
     width: Width = 32  # channels of the first block are twice as many
     max_width: Width = 512
     depth: Depth = 4  # blocks
-    scales: Annotated[tuple[Scale, ...], Length(1, 8)] = (
-        1.0,
-    )  # of the image; a patch discriminator for each
+    # of the image; a patch discriminator for each
+    scales: Annotated[tuple[Scale, ...], Length(1, 8)] = (1.0,)
     spectral: bool = False  # spectral norm of its convolutions
     sees_keypoints: bool = False  # the driving keypoints, drawn beside the image
 

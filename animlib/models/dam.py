@@ -36,11 +36,10 @@ from ..training.config import TrainCfg
 class DamLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual (VGG-19) | pyramid
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
     equivariance: Weight = 10.0  # of its two terms
-    warped: Literal["driving", "source"] = (
-        "driving"  # the frame that equivariance warps (as released: source)
-    )
+    # the frame that equivariance warps (as released: source)
+    warped: Literal["driving", "source"] = "driving"
     prior: Weight = 10.0  # prior of motion anchors
     prior_intermediate: Weight = 10.0  # prior of intermediate anchors
     overlap: Weight = 0.0  # of attention (as released: 10)

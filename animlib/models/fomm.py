@@ -31,7 +31,7 @@ from ..training.config import TrainCfg
 class FommLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual (VGG-19) | pyramid
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
     equivariance: Weight = 10.0  # of its two terms
     adversarial: Weight = 0.0  # 1 where used; 0: none
     matching: Weight = 0.0  # feature matching on every block; 10 where used; 0: none

@@ -82,9 +82,8 @@ class MonkeynetCfg(Config):
 
     size: Side = 256  # side of the frames it is trained on
     n_kp: Points = 10  # keypoints per frame
-    shrink: Literal["nearest", "antialias"] = (
-        "nearest"  # makes frames small: nearest, as released | antialias
-    )
+    # makes frames small: nearest, as released | antialias
+    shrink: Literal["nearest", "antialias"] = "nearest"
     spread: KeypointSpreadCfg = KeypointSpreadCfg()
     detector: DetectorCfg = DetectorCfg(kernel=3, pad=1)
     dense: PartMotionCfg = PartMotionCfg()

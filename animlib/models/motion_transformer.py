@@ -44,7 +44,7 @@ from ..training.config import TrainCfg
 class MotionTransformerLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual (VGG-19) | pyramid
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
     equivariance: Weight = 10.0
     matrices: bool = False  # equivariance of Jacobians, too, as released
     masks: Weight = 0.1  # lambda of eq. 13; 0 where the camera stands still (as released: 1)

@@ -52,7 +52,7 @@ class MraaDenseCfg(DenseCfg):
 class MraaLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual (VGG-19) | pyramid
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
     equivariance: Weight = 10.0  # of its two terms
 
 

@@ -49,7 +49,7 @@ from ..training.config import TrainCfg
 class PoseAttentiveLossCfg(Config):
     "Weights and schedule of the losses; what is not eq. 6 is open in the paper."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual (VGG-19) | pyramid
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
     image: Weight = 10.0  # lambda_VGG
     adversarial: Weight = 1.0
     matching: Weight = 10.0  # lambda_FM on every block

@@ -61,9 +61,8 @@ class SplineCfg(Config):
 class TpsmmBackgroundCfg(Config):
     "The network that predicts the camera's motion: a ResNet-18."
 
-    kind: Literal["zero", "shift", "affine", "perspective"] = (
-        "affine"  # zero (none) | shift | affine | perspective
-    )
+    # zero (none) | shift | affine | perspective
+    kind: Literal["zero", "shift", "affine", "perspective"] = "affine"
     width: Width = 64  # of the ResNet-18
     start: Share = 0.0  # share of the training before which it is held still; faces: 0.1
     contrast: bool = False  # it is shown the texture of the frames; not in the paper
@@ -73,7 +72,7 @@ class TpsmmBackgroundCfg(Config):
 class TpsmmLossCfg(Config):
     "What is learned from, and how much it weighs; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual (VGG-19) | pyramid
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
     equivariance: Weight = 10.0
     consistency: Weight = 10.0  # of the background, eq. 12
     warping: Weight = 10.0  # eq. 13

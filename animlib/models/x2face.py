@@ -47,9 +47,8 @@ class X2faceCfg(Config):
     "X2Face; defaults: the released 256 px model."
 
     size: Side = 256  # side of the frames, always 2**depth
-    width: Width = (
-        64  # channels after the first halving; no level has more than eight times as many
-    )
+    # channels after the first halving; no level has more than eight times as many
+    width: Width = 64
     depth: Depth = 8  # halvings: 8 for 256 px, 6 for 64 px
     n_code: Width = 128  # numbers that describe a driving frame
     loss: X2faceLossCfg = X2faceLossCfg()

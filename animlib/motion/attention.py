@@ -173,9 +173,8 @@ RETRIEVALS = ("attention", "concat", "nearest", "average")
 class RetrievalCfg(Config):
     "How appearance is retrieved."
 
-    kind: Literal["attention", "concat", "nearest", "average"] = (
-        "attention"  # attention | concat | nearest | average (table 5)
-    )
+    # attention | concat | nearest | average (table 5)
+    kind: Literal["attention", "concat", "nearest", "average"] = "attention"
     scale: Factor = 1.0  # of the dot product in eq. 2; 1 is eq. 2 as it stands
 
 

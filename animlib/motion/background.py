@@ -90,9 +90,8 @@ class BackgroundCfg(HourglassCfg):
     width: Width = 32
     depth: Depth = 5
     max_width: Width = 1024
-    kind: Literal["zero", "shift", "affine", "perspective"] = (
-        "affine"  # zero (none) | shift | affine | perspective
-    )
+    # zero (none) | shift | affine | perspective
+    kind: Literal["zero", "shift", "affine", "perspective"] = "affine"
 
 
 # %% ../../nbs/07_mraa/072_motion.background.ipynb #c16a

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..core import expect_shape
 from ..data.augment import augment
 from ..options import Config
-from ..ranges import Batch, Beta, Factor, Length, Range, Share, Steps
+from ..ranges import Batch, Beta, Factor, LearningRate, Range, Share, Shares, Steps
 
 
 # %% ../../nbs/02_training/023_training.config.ipynb #c08
@@ -31,18 +31,15 @@ class TrainCfg(Config):
     # Source frames of every pair, 1 up to this many, the neighbours in the batch of different
     # identities (`data.identities.group_sampler`); 0: pairs of frames.
     sources: Annotated[int, Range(0, 64)] = 0
-    lr: Annotated[float, Range(1e-12, 10)] = 2e-4
-    discriminator_lr: Annotated[float, Range(0, 10)] = 0.0  # where there is a discriminator; 0: lr
+    lr: LearningRate = 2e-4
+    discriminator_lr: Factor = 0.0  # where there is a discriminator; 0: lr
     betas: tuple[Beta, Beta] = (0.5, 0.999)
-    milestones: Annotated[tuple[Share, ...], Length(0, 100)] = (
-        0.6,
-        0.9,
-    )  # fractions of the run; each divides lr by ten
+    milestones: Shares = (0.6, 0.9)  # fractions of the run; each divides lr by ten
     clip: Factor = 0.0  # largest gradient norm, 0: no limit
     clip_norm: Annotated[float, Range(1, math.inf)] = 2.0  # which norm; inf: the largest entry
     weight_decay: Share = 0.0
     seed: Annotated[int, Range(0, 2**63 - 1)] = 0
-    precision: Literal["no", "bf16", "fp16"] = "no"  # no | bf16 | fp16, mixed
+    precision: Literal["no", "bf16", "fp16"] = "no"  # mixed with float32, where not "no"
     flip: bool = True  # mirror; together with `reverse`, a quarter of the pairs
     reverse: bool = True  # exchange source and driving in half of the pairs
     jitter: Share = 0.1  # brightness, contrast and saturation change by up to this factor

@@ -242,11 +242,11 @@ BAD_OPTIONS = [  # option in model_params, its value (None: removed), words of t
     ("generator_params.max_features", None, ["generator_params.max_features is missing"]),
     ("common_params.num_kp", "ten", ["num_kp", "expected a whole number", "'ten'"]),
     ("common_params.num_kp", True, ["expected a whole number"]),
-    ("common_params.num_kp", 0, ["more than 0"]),
+    ("common_params.num_kp", 0, ["num_kp", "from 1 to"]),
     ("common_params.estimate_jacobian", 1, ["expected true or false"]),
     ("common_params.num_channels", 1, ["expected 3"]),
     ("kp_detector_params.scale_factor", 0.3, ["no model can be built", "0.3"]),
-    ("kp_detector_params.temperature", -1, ["more than 0"]),
+    ("kp_detector_params.temperature", -1, ["temperature", "from 0.001"]),
     ("generator_params.dense_motion_params", 5, ["dense_motion_params"]),
 ]
 
