@@ -139,7 +139,7 @@ def _thirds_of_layers(cfg: MotionTransformerCfg, thirds: int) -> dict[str, Any]:
     return {"transformer.layers": cfg.transformer.layers * thirds // 3}
 
 
-variants: dict[str, Variant] = {  # tables 4, 5, 6, and two more
+variants: dict[str, Variant] = {  # tables 4, 5, 6, and three more
     "no positions": {"transformer.positions": "none"},
     "positions in every layer": {"transformer.positions": "every"},
     "stem alone": {"backbone.kind": "stem"},
@@ -147,6 +147,7 @@ variants: dict[str, Variant] = {  # tables 4, 5, 6, and two more
     "a third of the layers": partial(_thirds_of_layers, thirds=1),
     "two thirds of the layers": partial(_thirds_of_layers, thirds=2),
     "two tokens each": {"transformer.tokens": "split"},
+    "two attentions": {"transformer.attention": "separate"},
     "no mask losses": {"loss.masks": 0.0},
     "full": {},
 }

@@ -95,6 +95,7 @@ PAPER = {
         # as released, or in no table
         "positions in every layer": {"transformer.positions": "every"},
         "two tokens each": {"transformer.tokens": "split"},
+        "two attentions": {"transformer.attention": "separate"},  # eq. 5 instead of eq. 7
         "no mask losses": {"loss.masks": 0.0},
     },
 }
