@@ -72,9 +72,7 @@ def backbone(cfg: BackboneCfg) -> Backbone:
     "What turns a frame into features for patches (table 5)."
     if cfg.kind == "stem":
         return Stem(cfg.stem_width, cfg.stem_blocks)
-    if cfg.kind == "hrnet":
-        return HRNet(cfg)
-    raise InputError(f"backbone: expected hrnet or stem, found {cfg.kind!r}; change backbone.kind")
+    return HRNet(cfg)
 
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #c10b

@@ -14,7 +14,14 @@ import animlib
 from animlib.cli import main
 from animlib.core import InputError
 from animlib.geometry import Sampling
-from animlib.models.registry import COMPONENTS, configure, get_component, get_method, method_names
+from animlib.models.registry import (
+    COMPONENTS,
+    configure,
+    get_component,
+    get_method,
+    method_names,
+    variant_options,
+)
 from animlib.options import Config, flatten_options, option_kinds, option_values, set_options
 from animlib.ranges import Length, Range, check_value, declared_kinds, describe
 from animlib.retarget import disentangle, forecast
@@ -217,7 +224,8 @@ def test_a_training_is_refused_before_anything_is_made(option, tmp_path, capsys,
 @pytest.mark.parametrize("method", method_names())
 def test_presets_and_variants_are_inside(method):
     for preset in get_method(method).presets:
-        for options in get_method(method).variants.values():
+        for variant in get_method(method).variants:
+            options = variant_options(method, variant, configure(method, preset)[0])
             for config in configure(method, preset, **options):
                 assert check_value(config, type(config), "cfg") == config
                 assert set_options(config, option_values(config)) == config
