@@ -144,14 +144,10 @@ class TokenDetector(Detector):
         cfg: TransformerCfg = TransformerCfg(),
     ):
         super().__init__()
-        if cfg.tokens not in ("joint", "split"):
+        if cfg.width % math.lcm(cfg.heads, 4):
             raise InputError(
-                f"tokens: expected joint or split, found {cfg.tokens!r}; change transformer.tokens"
-            )
-        if cfg.positions not in ("once", "every", "none"):
-            raise InputError(
-                f"positions: expected once, every or none, found {cfg.positions!r}; "
-                "change transformer.positions"
+                f"transformer.width: expected a multiple of transformer.heads ({cfg.heads}) and of "
+                f"4, found {cfg.width}; change one of them"
             )
         self.n_kp = n_kp
         self.cfg = cfg
