@@ -31,7 +31,7 @@ from ..losses.equivariance import equivariance
 from ..losses.masks import foreground
 from ..losses.reconstruction import Term, reconstruction_term
 from .mraa import rendering_parts
-from .registry import Method
+from .registry import Method, Variant
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
 from ..options import Config
@@ -129,14 +129,27 @@ presets = dict(  # name -> (model, training)
     # taichi-256: 100 epochs of 250 repeats, rate / 10 at 60 and 90
     paper=(MotionTransformerCfg(), TrainCfg(steps=100_000, batch=64)),
 )
-variants: dict[str, dict[str, Any]] = {  # tables 4, 5, 6, and two more
+
+
+def _wider(cfg: MotionTransformerCfg) -> dict[str, Any]:
+    "HRNet-W48 instead of W32 (table 5)."
+    return {"backbone.width": cfg.backbone.width * 3 // 2}
+
+
+def _thirds_of_layers(cfg: MotionTransformerCfg, thirds: int) -> dict[str, Any]:
+    "4 or 8 layers instead of 12 (table 6)."
+    return {"transformer.layers": cfg.transformer.layers * thirds // 3}
+
+
+variants: dict[str, Variant] = {  # tables 4, 5, 6, and three more
     "no positions": {"transformer.positions": "none"},
     "positions in every layer": {"transformer.positions": "every"},
     "stem alone": {"backbone.kind": "stem"},
-    "half as wide again": {"backbone.width": 12},
-    "4 layers": {"transformer.layers": 4},
-    "8 layers": {"transformer.layers": 8},
+    "half as wide again": _wider,
+    "a third of the layers": partial(_thirds_of_layers, thirds=1),
+    "two thirds of the layers": partial(_thirds_of_layers, thirds=2),
     "two tokens each": {"transformer.tokens": "split"},
+    "two attentions": {"transformer.attention": "separate"},
     "no mask losses": {"loss.masks": 0.0},
     "full": {},
 }

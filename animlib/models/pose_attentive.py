@@ -20,7 +20,7 @@ __all__ = [
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from einops import rearrange
 from torch import Tensor
@@ -37,7 +37,7 @@ from animlib.losses.adversarial import (
 )
 from ..losses.crossid import cross_identity_step, cross_term, discriminated_frames
 from ..losses.reconstruction import Term, reconstruction_term
-from .registry import Method
+from .registry import Method, Variant
 from ..motion.attention import PoseAttention, RetrievalCfg, Views, no_candidates
 from ..options import Config
 from ..ranges import Points, Share, Side, Weight
@@ -238,14 +238,27 @@ presets = dict(  # name -> (model, training)
         TrainCfg(steps=100_000, batch=4, sources=4, milestones=()),
     ),
 )
-variants: dict[str, Mapping] = {  # tables 3 and 5 of the paper
+
+
+def _scaled(cfg: PoseAttentiveCfg) -> dict[str, Any]:
+    "Scores divided by the root of their terms, as transformers do; the paper has no scale."
+    return {"retrieval.scale": cfg.pose.width**-0.5}
+
+
+def _with_discriminator(cfg: PoseAttentiveCfg) -> dict[str, Any]:
+    "What the `nano` preset has, where there is none."
+    return {} if cfg.loss.adversarial else {"loss": {"adversarial": 1.0, "matching": 2.0}}
+
+
+variants: dict[str, Variant] = {  # tables 3 and 5 of the paper, and open choices
     "concat": {"retrieval.kind": "concat"},
     "nearest": {"retrieval.kind": "nearest"},
     "average": {"retrieval.kind": "average"},
-    "scaled": {"retrieval.scale": 0.125},
+    "scaled": _scaled,
     "decoder sees pose": {"decoder.sees_pose": True},
     "detached": {"loss.detach": True},
-    "with discriminator": {"loss": {"adversarial": 1.0, "matching": 2.0}},
+    "with discriminator": _with_discriminator,
+    "no discriminator": {"loss": {"adversarial": 0.0, "matching": 0.0}},
     "no cross-identity": {"loss.cross": 0.0},
     "full": {},
 }

@@ -4,6 +4,8 @@
 
 # %% auto #0
 __all__ = [
+    "Options",
+    "Variant",
     "MODULES",
     "COMPONENTS",
     "WarmStart",
@@ -13,6 +15,7 @@ __all__ = [
     "get_method",
     "configure",
     "build",
+    "variant_options",
     "Component",
     "get_component",
 ]
@@ -27,8 +30,11 @@ from ..animator import Animator, Model
 from ..core import InputError, nearest
 from ..options import flatten_options, is_option, option_values, set_options
 
-
 # %% ../../nbs/02_training/026_models.registry.ipynb #c07
+Options = Mapping[str, Any]  # dotted names, or nested dicts
+Variant = Options | Callable[[Any], Options]  # options, or what gives them for a config
+
+
 @dataclass(frozen=True)
 class WarmStart:
     "How a model begins from a trained model of another method."
@@ -49,7 +55,7 @@ class Method:
     presets: Mapping[str, tuple]  # name -> (config, TrainCfg)
     discriminator: Callable | None = None  # config -> network, or None where it is not used
     discriminator_losses: Callable | None = None  # (discriminator, config) -> {name: Term}
-    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"full": {}})
+    variants: Mapping[str, Variant] = field(default_factory=lambda: {"full": {}})
     warm_start: WarmStart | None = None
 
 
@@ -127,6 +133,21 @@ def build(name: str, preset: str = "nano", **options) -> Animator:
     "A fresh model of a method; options as in `configure`."
     cfg, _ = configure(name, preset, **options)
     return get_method(name).build(cfg)
+
+
+# %% ../../nbs/02_training/026_models.registry.ipynb #c17b
+def variant_options(
+    method: str,  # a name of the registry
+    variant: str | Variant,  # a name in its record, or a variant itself
+    cfg,  # what it is relative to: a config of this method
+) -> dict[str, Any]:  # dotted name -> value
+    "The options that a variant changes in a config."
+    if isinstance(variant, str):
+        known = get_method(method).variants
+        if variant not in known:
+            raise InputError(f"variant {variant!r}: unknown to {method}; {nearest(variant, known)}")
+        variant = known[variant]
+    return flatten_options(variant(cfg) if callable(variant) else variant)
 
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c19

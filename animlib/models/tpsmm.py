@@ -217,15 +217,17 @@ presets = dict(  # name -> (model, training)
     nano=(_nano, _nano_training),
     paper=(TpsmmCfg(), replace(_training, steps=100_000, batch=28)),
 )
-variants: dict[str, dict[str, Any]] = {  # table 4 of the paper: every row adds to the one above
-    "TPS": {
-        "dropout": {"rate": 0.0, "start": 0.0},
-        "dense.multi_mask": False,
-        "loss": {"consistency": 0.0, "warping": 0.0},
-    },
-    "+ dropout": {"dense.multi_mask": False, "loss": {"consistency": 0.0, "warping": 0.0}},
-    "+ multi-masks": {"loss": {"consistency": 0.0, "warping": 0.0}},
-    "+ L_bg": {"loss.warping": 0.0},
+_no_dropout = {"dropout.rate": 0.0, "dropout.start": 0.0}
+_one_mask = {"dense.multi_mask": False}
+_no_bg = {"loss.consistency": 0.0}
+_no_warp = {"loss.warping": 0.0}
+# Table 4 of the paper. A name tells what the row has more than the row above, the last row
+# (`full`) adds L_warp; the options are what the row still lacks.
+variants: dict[str, dict[str, Any]] = {
+    "TPS": _no_dropout | _one_mask | _no_bg | _no_warp,
+    "+ dropout": _one_mask | _no_bg | _no_warp,
+    "+ multi-masks": _no_bg | _no_warp,
+    "+ L_bg": _no_warp,
     "full": {},
 }
 

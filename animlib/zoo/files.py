@@ -39,7 +39,7 @@ from animlib.models.registry import (
 )
 from ..ranges import check_value, declared_kinds
 from ..training.state import FORMAT, read_header
-from .old_names import nest_options, rename_old
+from .old_names import means_to_sums, nest_options, rename_old
 
 
 # %% ../../nbs/11_zoo/110a_zoo.files.ipynb #c08
@@ -193,6 +193,8 @@ def header_config(header: Mapping[str, Any], path: str | Path):  # a config
     values = header.get("cfg")
     if header["format"] == OLD_FORMAT and isinstance(values, Mapping):
         values = nest_options(rename_old(header["method"], values))
+    if isinstance(values, Mapping):
+        values = means_to_sums(header["method"], values)
     return read_config(values, find_buildable(header["method"]).config(), f"{path}: cfg")
 
 
