@@ -32,7 +32,7 @@ import numpy as np
 from einops import rearrange
 
 from .files import expect_complete, file_error
-from .image import is_image
+from .imagefile import is_image
 
 
 # %% ../../nbs/00_foundations/006a_media.encode.ipynb #e06

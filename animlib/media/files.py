@@ -9,7 +9,9 @@ __all__ = [
     "file_error",
     "note",
     "sniff",
+    "media_path",
     "expect_file",
+    "open_file",
     "expect_binary",
     "gif_blocks",
     "announced_length",
@@ -27,6 +29,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..core import InputError
+from ..storage import user_path
 
 # %% ../../nbs/00_foundations/004a_media.files.ipynb #f06
 DAMAGED = "it was cut off or damaged: download or export it again"
@@ -91,11 +94,15 @@ _REMEDIES = {  # what `sniff` returns -> with its article, and what to do
 }
 
 
-def _as_path(path, expected: str) -> Path:
+def media_path(
+    path,  # what the user named
+    expected: str = VIDEO_OR_IMAGE,  # what it should be, in words
+) -> Path:
     "A path as the user meant it; InputError for what is none."
-    if not isinstance(path, (str, os.PathLike)) or "\0" in str(path):
-        raise InputError(f"expected the path of {expected}, found {path!r:.60}; give a path")
-    return Path(path).expanduser()
+    if isinstance(path, (str, os.PathLike)):
+        return user_path(path, expected)
+    kind = type(path).__name__
+    raise InputError(f"{expected}: expected a path, found {kind}; write it to a file")
 
 
 def expect_file(
@@ -103,7 +110,7 @@ def expect_file(
     expected: str,  # what it should be, in words
 ) -> Path:
     "The path, if a regular file is there."
-    path = _as_path(path, expected)
+    path = media_path(path, expected)
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -116,6 +123,18 @@ def expect_file(
         found = "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
         raise file_error(path, expected, found, "copy its content to a file first")
     return path
+
+
+def open_file(
+    path: Path,  # from `expect_file`
+    expected: str,  # what it should be, in words
+) -> BinaryIO:
+    "The file, open for reading."
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise file_error(path, expected, found, "allow reading it") from None
 
 
 def _read_head(file: BinaryIO, path: Path, expected: str) -> bytes:
@@ -134,7 +153,7 @@ def expect_binary(
 ) -> Path:
     "The path, if a binary file is there; otherwise an `InputError` that names what is there."
     path = expect_file(path, expected)
-    with open(path, "rb") as file:
+    with open_file(path, expected) as file:
         _read_head(file, path, expected)
     return path
 
@@ -187,7 +206,8 @@ def gif_blocks(
     "Where the blocks of a gif stand, as far as they are complete."
     position = 13 + _colour_bytes(data[10]) if len(data) > 12 else len(data)
     while position < len(data):
-        start, kind = position, data[position]
+        start = position
+        kind = data[position]
         position += 1
         if kind in b"!,":
             head = 1 if kind == 0x21 else 9  # label; or place, size and flags
@@ -224,7 +244,7 @@ def expect_complete(
     "The beginning of a binary file that is as long as it announces; opens it once."
     path = expect_file(path, expected)
     actual = path.stat().st_size
-    with open(path, "rb") as file:
+    with open_file(path, expected) as file:
         head = _read_head(file, path, expected)
         announced = announced_length(file, head, actual)
         if announced > actual:

@@ -110,11 +110,11 @@ def expect_pixels(
     name,  # of the image or video, for the error
     rows: int,
     columns: int,
-    most: int = MAX_PIXELS,
+    budget: int = MAX_PIXELS,
 ):
     "InputError for an image that is too large to be decoded whole."
-    if rows * columns > most:
-        expected = f"an image of at most {most / 1e6:.0f} million pixels"
+    if rows * columns > budget:
+        expected = f"an image of at most {budget / 1e6:.0f} million pixels"
         raise file_error(name, expected, f"{columns}x{rows}", "make it smaller, for example as jpg")
 
 
