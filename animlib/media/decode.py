@@ -5,6 +5,7 @@
 # %% auto #0
 __all__ = [
     "FORMATS",
+    "CAUSES",
     "CUSTOMARY_FPS",
     "open_container",
     "reason",
@@ -42,6 +43,10 @@ FORMATS = (  # FFmpeg's names of formats that hold their own images, and name no
 )
 
 
+# what a damaged file makes PyAV raise
+CAUSES = (av.error.FFmpegError, ValueError, ArithmeticError, MemoryError)
+
+
 def open_container(
     path,  # of a file that is there
     expected: str = VIDEO_OR_IMAGE,  # what it should be, in words
@@ -50,7 +55,7 @@ def open_container(
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
         return av.open(f"file:{os.path.abspath(path)}", options=options, metadata_errors="replace")
-    except (av.error.FFmpegError, ValueError, MemoryError) as error:
+    except CAUSES as error:
         found = f"something no decoder knows ({reason(error)})"
         raise file_error(path, expected, found, "export it again, as mp4 or png") from None
 
@@ -176,7 +181,7 @@ def _measured_rate(path) -> float | None:
         packets = islice(container.demux(video_track(path, container)), 256)
         try:
             times = sorted({float(p.pts * p.time_base) for p in packets if p.pts is not None})
-        except _CAUSES:
+        except CAUSES:
             return None
     if len(times) < 2:
         return None
@@ -185,7 +190,6 @@ def _measured_rate(path) -> float | None:
 
 # %% ../../nbs/00_foundations/005d_media.decode.ipynb #d23
 _UNKNOWN = ((1 << 32) - 1, (1 << 31) - 1, (1 << 63) - 1)  # durations that are none
-_CAUSES = (av.error.FFmpegError, ValueError, ArithmeticError, MemoryError)
 
 
 def _timed(path, container, track) -> Iterator[tuple[float | None, float, Any]]:
@@ -201,7 +205,7 @@ def _timed(path, container, track) -> Iterator[tuple[float | None, float, Any]]:
             yield frame.time, seconds, frame
     except InputError:
         raise
-    except _CAUSES as error:
+    except CAUSES as error:
         found = f"damage after frame {n_frames} ({reason(error)})"
         raise file_error(path, "a complete video", found, DAMAGED) from None
     if track.duration and track.duration not in _UNKNOWN and end is not None:

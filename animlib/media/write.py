@@ -20,9 +20,10 @@ from einops import rearrange
 from torch import Tensor
 
 from ..core import InputError, as_images
-from .encode import CONTAINERS, KINDS, Encoder, has_sound, open_encoder
+from .encode import CONTAINERS, KINDS, Encoder, open_encoder
 from .files import file_error
 from .read import open_video
+from .sound import has_sound
 
 
 # %% ../../nbs/00_foundations/007_media.write.ipynb #w05
