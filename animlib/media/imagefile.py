@@ -105,7 +105,8 @@ class ImageFile:
 
     @property
     def size(self) -> tuple[int, int]:
-        "Rows and columns, upright."
+        "Rows and columns, upright; decodes the first frame, since the mark may stand behind it."
+        self._load(0)
         columns, rows = self._image.size
         is_turned = orientation(self._image, self.path) in (5, 6, 7, 8)
         return (columns, rows) if is_turned else (rows, columns)

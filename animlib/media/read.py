@@ -146,7 +146,6 @@ class ImageVideo(VideoFile):
         self.frame_width = frame_width
         with ImageFile(path) as file:
             self.n_images = file.n_frames
-            self.image_size = file.size
 
     @cached_property
     def _steps(self) -> tuple[float, list[int]]:
@@ -173,7 +172,8 @@ class ImageVideo(VideoFile):
         return frame if size is None else resize_frame(frame, size, fit)
 
     def describe(self) -> VideoInfo:
-        rows, columns = self.image_size
+        with ImageFile(self.path) as file:
+            rows, columns = file.size
         if self.n_images > 1:
             fps, steps = self._steps
             return VideoInfo(self.path, "animation", fps, len(steps), (rows, columns))

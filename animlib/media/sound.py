@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-import av
-
 from .decode import CAUSES, open_container, reason
 from .files import expect_complete, media_path, note
 from .imagefile import is_image

@@ -24,7 +24,7 @@ from source_code import imports, parse, run_when_imported
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
 geometry core animator storage splines heatmaps blocks
-media: files image imagefile hdr timing decode sound delays read encode write
+media: files image imagefile hdr timing decode sound delays read encode output write
 backbones: published vgg resnet hrnet
 viz: images draw
 data: clips folder check augment identities
