@@ -28,7 +28,7 @@ import av
 import numpy as np
 
 from ..core import InputError
-from .files import DAMAGED, VIDEO_OR_IMAGE, file_error, note
+from .files import DAMAGED, VIDEO_OR_IMAGE, file_error, note_once
 from .hdr import HLG, PQ, tone_map
 from .image import MAX_FRAME_PIXELS, expect_pixels, resize_frame
 from .timing import MAX_FPS, even_steps
@@ -136,7 +136,7 @@ def square_size(
     if abs(ratio - 1) < 0.02:
         return rows, columns
     if not 0.25 <= ratio <= 4:
-        note(f"{path}: pixels {ratio:.3g} times as wide as high are taken as square")
+        note_once(f"{path}: pixels {ratio:.3g} times as wide as high are taken as square")
         return rows, columns
     if ratio > 1:
         return rows, round(columns * ratio)

@@ -8,6 +8,7 @@ __all__ = [
     "VIDEO_OR_IMAGE",
     "file_error",
     "note",
+    "note_once",
     "sniff",
     "media_path",
     "expect_file",
@@ -47,12 +48,17 @@ def file_error(
 
 
 # %% ../../nbs/00_foundations/004a_media.files.ipynb #f07b
-@lru_cache(maxsize=1024)  # the same note is not repeated for every pass over a file
 def note(
     line: str,  # what was not done, and with which file
 ):
     "One line on stderr: the result is usable, but not all that was asked for."
     print(f"animlib: note: {line}", file=sys.stderr)
+
+
+@lru_cache(maxsize=1024)
+def note_once(line: str):
+    "The same note is not repeated for every pass over a file."
+    note(line)
 
 
 # %% ../../nbs/00_foundations/004a_media.files.ipynb #f09

@@ -36,7 +36,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..core import InputError
-from .files import file_error, note
+from .files import file_error, note_once
 
 # %% ../../nbs/00_foundations/005_media.image.ipynb #i05
 MAX_FRAME_PIXELS = 1 << 25  # of a frame of a video, or of a result: 8K has 33 million
@@ -132,7 +132,7 @@ def orientation(
     try:
         return image.getexif().get(0x112, 1)
     except Exception as error:  # whatever a malformed mark does to the parser
-        note(f"{name}: its EXIF data cannot be read ({error}); shown as it is stored")
+        note_once(f"{name}: its EXIF data cannot be read ({error}); shown as it is stored")
         return 1
 
 

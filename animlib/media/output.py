@@ -8,7 +8,7 @@ __all__ = ["MARK", "output_kind", "mark_frames", "is_replaceable", "expect_outpu
 # %% ../../nbs/00_foundations/006b_media.output.ipynb #c02
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .encode import CONTAINERS, KINDS
@@ -69,14 +69,14 @@ def _would_lose(path: Path, kind: str, given: Path) -> bool:
 
 def expect_output(
     path,  # where something is to be written
-    inputs: Iterable = (),  # paths of what is read; other things are left out
+    inputs: Mapping[str, Iterable] | None = None,  # "the source": its paths, or other things
 ) -> Path:
     "The path, if nothing is lost by writing there."
     kind = output_kind(path)
     target = user_path(path, "out")
-    for given in inputs:
-        if isinstance(given, (str, os.PathLike)) and _would_lose(target, kind, user_path(given)):
-            found = f"the input {given}"
+    for found, given in (inputs or {}).items():
+        paths = [user_path(x, found) for x in given if isinstance(x, (str, os.PathLike))]
+        if any(_would_lose(target, kind, input_path) for input_path in paths):
             raise file_error(path, "a new file for the result", found, "name another one")
     if kind == "folder":
         _expect_own_folder(path, target)

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from .decode import CAUSES, open_container, reason
-from .files import expect_complete, media_path, note
+from .files import expect_complete, media_path, note_once
 from .imagefile import is_image
 
 
@@ -26,7 +26,7 @@ def sound_track(
         if track.codec_context:
             return track
     if tracks:
-        note(f"{path}: its sound is in a codec that no decoder knows; the result is silent")
+        note_once(f"{path}: its sound is in a codec that no decoder knows; the result is silent")
     return None
 
 
@@ -89,7 +89,9 @@ class SoundTrack:
             return None
 
     def _breaks_off(self, error: Exception):
-        note(f"{self.path}: its sound breaks off ({reason(error)}), and so does that of the result")
+        note_once(
+            f"{self.path}: its sound breaks off ({reason(error)}), and so does that of the result"
+        )
 
     def _end(self, packet) -> float:
         "Seconds from the beginning of the video to the end of a packet."

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import TypeVar
 
-from .files import note
+from .files import note_once
 
 # %% ../../nbs/00_foundations/005c_media.timing.ipynb #d18
 MAX_GAP = 60.0  # seconds that one frame is shown at most
@@ -34,7 +34,7 @@ class _Clock:
         if start is not None and self.last is not None:
             gap = start - self.last
             if not 0 <= gap <= MAX_GAP:
-                note(f"{self.name}: its times jump; the jumps are left out")
+                note_once(f"{self.name}: its times jump; the jumps are left out")
                 gap = 1 / self.fps
         if start is not None and self.last is None:
             gap = 0.0

@@ -10,7 +10,7 @@ import base64
 import numbers
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +50,9 @@ class VideoWriter:
         path,  # ends in mp4 mov mkv webm gif webp png, or in / for a folder of images
         fps: float = 25.0,  # frames per second
         sound=None,  # file that the sound is taken from, if it has any: the driving video
-        inputs: Iterable = (),  # paths that are read meanwhile: never replaced
+        inputs: Mapping[str, Iterable] | None = None,  # as in `expect_output`: never replaced
     ):
-        self.inputs = list(inputs)
+        self.inputs = inputs
         self.path = expect_output(path, self.inputs)
         self.fps = expect_fps(fps)
         self.kind = output_kind(path)
