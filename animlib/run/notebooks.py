@@ -24,7 +24,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import InputError, nearest, write_atomic
+from ..core import InputError, nearest
+from ..storage import write_atomic
 from ..zoo.hub import share
 
 

@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..animator import Model
-from ..core import InputError, write_atomic
+from ..core import InputError
+from ..storage import write_atomic
 from .config import TrainCfg, flatten_options
 
 # %% ../../nbs/02_training/024_training.state.ipynb #c06
