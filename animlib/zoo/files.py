@@ -48,7 +48,7 @@ def read_value(
         found = float(found)
     if like is not None and type(found) is not type(like):
         raise InputError(
-            f"{where}: expected {type(like).__name__}, found {found!r}; "
+            f"{where}: expected {type(like).__name__}, found {found!r:.80}; "
             "the config is damaged or of another version"
         )
     return found
@@ -64,13 +64,13 @@ def read_config(
     known = [option.name for option in fields(kind)]
     if not isinstance(values, Mapping):
         raise InputError(
-            f"{where}: expected the options of {kind.__name__}, found {values!r}; "
+            f"{where}: expected the options of {kind.__name__}, found {values!r:.80}; "
             "the config is damaged"
         )
     unknown = [name for name in values if name not in known]
     if unknown:
         raise InputError(
-            f"{where}: {kind.__name__} has no option {unknown[0]!r}; {nearest(unknown[0], known)} "
+            f"{where}: {kind.__name__} has no option {unknown[0]!r:.80}; {nearest(unknown[0], known)} "
             "The file is of another version of animlib: train or convert it again"
         )
     read = {k: read_value(v, getattr(like, k), f"{where}.{k}") for k, v in values.items()}
@@ -99,11 +99,11 @@ def checked_header(path: str | Path) -> dict[str, Any]:
         )
     if header.get("format") not in (FORMAT, OLD_FORMAT):
         raise InputError(
-            f"{path}: expected format {FORMAT!r}, found {header.get('format')!r}; {_UPGRADE}"
+            f"{path}: expected format {FORMAT!r}, found {header.get('format')!r:.80}; {_UPGRADE}"
         )
     if header.get("method") not in [*method_names(), *COMPONENTS]:
         raise InputError(
-            f"{path}: method {header.get('method')!r} is unknown to this animlib "
+            f"{path}: method {header.get('method')!r:.80} is unknown to this animlib "
             f"({', '.join(method_names())}); {_UPGRADE}"
         )
     return header
