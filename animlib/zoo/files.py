@@ -70,7 +70,8 @@ def read_config(
     unknown = [name for name in values if name not in known]
     if unknown:
         raise InputError(
-            f"{where}: {kind.__name__} has no option {unknown[0]!r:.80}; {nearest(unknown[0], known)} "
+            f"{where}: {kind.__name__} has no option {unknown[0]!r:.80}; "
+            f"{nearest(unknown[0], known)} "
             "The file is of another version of animlib: train or convert it again"
         )
     read = {k: read_value(v, getattr(like, k), f"{where}.{k}") for k, v in values.items()}
