@@ -8,6 +8,7 @@ __all__ = ["sine_positions", "read_tokens", "TransformerCfg", "TokenDetector"]
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c03
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,8 @@ from ..backbones.hrnet import HRNet
 from ..core import InputError, Keypoints
 from .transformer import SeparateLayer, TokenLayer
 from ..geometry import full_precision
+from ..options import Config
+from ..ranges import Layers, Range, Width
 
 
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c09
@@ -70,30 +73,23 @@ def _head(d: int, *outputs: int) -> nn.Sequential:
 
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c24a
 @dataclass(frozen=True)
-class TransformerCfg:
+class TransformerCfg(Config):
     "The transformer between patches and motion tokens."
 
-    width: int = 192  # numbers of a token
-    layers: int = 12
-    heads: int = 8
-    mlp_ratio: int = 3  # hidden width of the MLP over width
-    patch: int = 4  # side of a patch, in features
-    tokens: str = "joint"  # joint: one per keypoint | split (as released): position, matrix
-    attention: str = "unified"  # unified: one softmax (eq. 7, as released) | separate: two (eq. 5)
-    positions: str = "once"  # position encoding: once | every (layer, as released) | none
+    width: Width = 192  # numbers of a token
+    layers: Layers = 12
+    heads: Annotated[int, Range(1, 64)] = 8
+    mlp_ratio: Annotated[int, Range(1, 16)] = 3  # hidden width of the MLP over width
+    patch: Annotated[int, Range(1, 64)] = 4  # side of a patch, in features
+    # joint: one per keypoint | split (as released): position, matrix
+    tokens: Literal["joint", "split"] = "joint"
+    # unified: one softmax (eq. 7, as released) | separate: two (eq. 5)
+    attention: Literal["unified", "separate"] = "unified"
+    # position encoding: once | every (layer, as released) | none
+    positions: Literal["once", "every", "none"] = "once"
 
 
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c25
-def _expect_choice(name: str, value: str, *choices: str):
-    "InputError where an option of the transformer is none of these."
-    if value not in choices:
-        *first, last = choices
-        raise InputError(
-            f"{name}: expected {', '.join(first)} or {last}, found {value!r}; "
-            f"change transformer.{name}"
-        )
-
-
 def _layer(cfg: TransformerCfg, n_tokens: int) -> TokenLayer:
     "A layer for so many motion tokens; both kinds have the same weights."
     if cfg.attention == "separate":
@@ -111,9 +107,6 @@ class TokenDetector(Detector):
         cfg: TransformerCfg = TransformerCfg(),
     ):
         super().__init__()
-        _expect_choice("tokens", cfg.tokens, "joint", "split")
-        _expect_choice("positions", cfg.positions, "once", "every", "none")
-        _expect_choice("attention", cfg.attention, "unified", "separate")
         self.n_kp = n_kp
         self.cfg = cfg
         self.split = cfg.tokens == "split"

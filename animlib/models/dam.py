@@ -9,7 +9,7 @@ __all__ = ["presets", "variants", "METHOD", "DamLossCfg", "DamCfg", "build", "wa
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
@@ -26,33 +26,36 @@ from .mraa import rendering_parts
 from .registry import Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
+from ..options import Config
+from ..ranges import Points, Range, Share, Side, Weight
 from ..training.config import TrainCfg
 
 
 # %% ../../nbs/08_dam/083_models.dam.ipynb #c08
 @dataclass(frozen=True)
-class DamLossCfg:
+class DamLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: str = "perceptual"  # perceptual (VGG-19) | pyramid
-    equivariance: float = 10.0  # of its two terms
-    warped: str = "driving"  # the frame that equivariance warps (as released: source)
-    motion_prior: float = 1.0  # eq. 12, or the motion anchors' part of eq. 14: sums over anchors
-    intermediate_prior: float = 1.0  # the intermediate anchors' part of eq. 14, a sum
-    overlap: float = 0.0  # of attention (as released: 10)
-    coverage: float = 0.0  # of attention (as released: 10)
-    min_coverage: float = 0.2
-    second_pass: float = 0.0  # a second reconstruction, under an affine map (as released: 1)
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    equivariance: Weight = 10.0  # of its two terms
+    # the frame that equivariance warps (as released: source)
+    warped: Literal["driving", "source"] = "driving"
+    motion_prior: Weight = 1.0  # eq. 12, or the motion anchors' part of eq. 14: sums over anchors
+    intermediate_prior: Weight = 1.0  # the intermediate anchors' part of eq. 14, a sum
+    overlap: Weight = 0.0  # of attention (as released: 10)
+    coverage: Weight = 0.0  # of attention (as released: 10)
+    min_coverage: Share = 0.2
+    second_pass: Weight = 0.0  # a second reconstruction, under an affine map (as released: 1)
 
 
 # %% ../../nbs/08_dam/083_models.dam.ipynb #c08a
 @dataclass(frozen=True)
-class DamCfg:
+class DamCfg(Config):
     "DAM and, with intermediate anchors, HDAM, section 3; sizes of the released 256 px model."
 
-    size: int = 256  # side of the frames it is trained on
-    n_kp: int = 10  # motion anchors
-    n_intermediate: int = 0  # intermediate anchors; 0: DAM, more: HDAM
+    size: Side = 256  # side of the frames it is trained on
+    n_kp: Points = 10  # motion anchors
+    n_intermediate: Annotated[int, Range(0, 256)] = 0  # intermediate anchors; 0: DAM, more: HDAM
     detector: AnchorDetectorCfg = AnchorDetectorCfg()
     dense: DenseCfg = DenseCfg()
     generator: GeneratorCfg = GeneratorCfg(skips=True)

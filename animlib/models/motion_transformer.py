@@ -18,7 +18,7 @@ __all__ = [
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from ..animator import Animator, Backbone
 from ..backbones.hrnet import BackboneCfg, HRNet, Stem
@@ -34,28 +34,30 @@ from .mraa import rendering_parts
 from .registry import Method, Variant
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
+from ..options import Config
+from ..ranges import Points, Side, Weight
 from ..training.config import TrainCfg
 
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #c08
 @dataclass(frozen=True)
-class MotionTransformerLossCfg:
+class MotionTransformerLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: str = "perceptual"  # perceptual (VGG-19) | pyramid
-    equivariance: float = 10.0
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    equivariance: Weight = 10.0
     matrices: bool = False  # equivariance of Jacobians, too, as released
-    masks: float = 0.1  # lambda of eq. 13; 0 where the camera stands still (as released: 1)
-    each: float = 1.0  # weight of the foreground's part of eq. 11 (as released: 10/k^2)
+    masks: Weight = 0.1  # lambda of eq. 13; 0 where the camera stands still (as released: 1)
+    each: Weight = 1.0  # weight of the foreground's part of eq. 11 (as released: 10/k^2)
 
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #c08a
 @dataclass(frozen=True)
-class MotionTransformerCfg:
+class MotionTransformerCfg(Config):
     "Motion Transformer, section 3; defaults: the paper at 256 px, moving camera."
 
-    size: int = 256  # side of the frames it is trained on
-    n_kp: int = 10  # keypoints per frame
+    size: Side = 256  # side of the frames it is trained on
+    n_kp: Points = 10  # keypoints per frame
     backbone: BackboneCfg = BackboneCfg()
     transformer: TransformerCfg = TransformerCfg()
     dense: DenseCfg = DenseCfg()

@@ -13,9 +13,6 @@ __all__ = [
     "method_names",
     "register",
     "get_method",
-    "option_values",
-    "set_option",
-    "set_options",
     "configure",
     "build",
     "variant_options",
@@ -25,13 +22,13 @@ __all__ = [
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c03
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from ..animator import Animator, Model
 from ..core import InputError, nearest
-from ..training.config import flatten_options
+from ..options import flatten_options, is_option, option_values, set_options
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c07
 Options = Mapping[str, Any]  # dotted names, or nested dicts
@@ -97,43 +94,6 @@ def get_method(name: str) -> Method:
     return _registered[name]
 
 
-# %% ../../nbs/02_training/026_models.registry.ipynb #c12
-def option_values(cfg, prefix: str = "") -> dict[str, Any]:  # dotted name -> value
-    "All options of a config."
-    values = {}
-    for option in fields(cfg):
-        value = getattr(cfg, option.name)
-        if is_dataclass(value):
-            values |= option_values(value, f"{prefix}{option.name}.")
-        else:
-            values[f"{prefix}{option.name}"] = value
-    return values
-
-
-def set_option(cfg, name: str, value):
-    "A copy of the config with one option changed; `name` is dotted, and exists."
-    first, _, rest = name.partition(".")
-    if rest:
-        value = set_option(getattr(cfg, first), rest, value)
-    return replace(cfg, **{first: value})
-
-
-def _is_option(cfg, name: str, value) -> bool:
-    "Whether the config has the option, or a part that this value, a config itself, replaces."
-    if is_dataclass(value):
-        return any(known.startswith(f"{name}.") for known in option_values(cfg))
-    return name in option_values(cfg)
-
-
-def set_options(cfg, options: Mapping):
-    "A copy of the config with these options changed: dotted names, nested dicts, whole parts."
-    for name, value in flatten_options(options).items():
-        if not _is_option(cfg, name, value):
-            raise TypeError(f"no option {name!r}; {nearest(name, option_values(cfg))}")
-        cfg = set_option(cfg, name, value)
-    return cfg
-
-
 # %% ../../nbs/02_training/026_models.registry.ipynb #c15
 def _split_options(
     method: str,  # for the message
@@ -145,9 +105,9 @@ def _split_options(
     of_model = {}
     of_training = {}
     for name, value in options.items():
-        if _is_option(cfg, name, value):
+        if is_option(cfg, name, value):
             of_model[name] = value
-        elif _is_option(training, name, value):
+        elif is_option(training, name, value):
             of_training[name] = value
         else:
             names = sorted({*option_values(cfg), *option_values(training)})

@@ -18,14 +18,8 @@ from ..data.sources import DataSource
 from ..evaluate.cross import cross_metrics
 from ..evaluate.detectors import Evaluator, evaluator_metrics
 from ..inference import pick_device
-from animlib.models.registry import (
-    Variant,
-    build,
-    configure,
-    get_method,
-    set_options,
-    variant_options,
-)
+from ..models.registry import Variant, build, configure, get_method, variant_options
+from ..options import set_options
 from .jobs import Data, as_source, evaluate_run, save_json, train
 from ..zoo.hub import load
 

@@ -11,7 +11,8 @@ from animlib.core import Keypoints
 from animlib.detectors.anchors import LatentAnchors
 from animlib.losses.anchors import root_prior
 from animlib.losses.hierarchy import hierarchy_prior
-from animlib.models.registry import configure, get_method, set_options
+from animlib.models.registry import configure, get_method
+from animlib.options import set_options
 from animlib.zoo.files import header_config
 
 METHODS = ("dam", "hdam")

@@ -3,14 +3,8 @@
 import pytest
 import torch
 
-from animlib.models.registry import (
-    MODULES,
-    configure,
-    get_method,
-    option_values,
-    set_options,
-    variant_options,
-)
+from animlib.models.registry import MODULES, configure, get_method, variant_options
+from animlib.options import option_values, set_options
 from animlib.run.ablate import variants_of
 
 # What every variant changes at `paper`, with the table that it is from.

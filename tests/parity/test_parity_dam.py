@@ -42,7 +42,7 @@ from animlib.losses.anchors import root_prior
 from animlib.losses.equivariance import equivariance, jacobian_error, position_error
 from animlib.losses.hierarchy import attention_overlap, coverage_gap, hierarchy_prior
 from animlib.models import hdam
-from animlib.models.registry import set_options
+from animlib.options import set_options
 from animlib.training.state import save_model
 from animlib.zoo.convert import from_official
 from animlib.zoo.files import read_model
