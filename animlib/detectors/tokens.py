@@ -112,11 +112,6 @@ class TokenDetector(Detector):
         cfg: TransformerCfg = TransformerCfg(),
     ):
         super().__init__()
-        if cfg.width % math.lcm(cfg.heads, 4):
-            raise InputError(
-                f"transformer.width: expected a multiple of transformer.heads ({cfg.heads}) and of "
-                f"4, found {cfg.width}; change one of them"
-            )
         self.n_kp = n_kp
         self.cfg = cfg
         self.split = cfg.tokens == "split"
