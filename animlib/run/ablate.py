@@ -20,6 +20,7 @@ from ..evaluate.detectors import Evaluator, evaluator_metrics
 from ..inference import pick_device
 from ..models.registry import Variant, build, configure, get_method, variant_options
 from ..options import set_options
+from ..ranges import Count, Limit, checked
 from .jobs import Data, as_source, evaluate_run, save_json, train
 from ..zoo.hub import load
 
@@ -176,18 +177,19 @@ def _table(job: _Job, method: str, data: Data, seeds: int) -> dict:
 
 
 # %% ../../nbs/13_runs/132_run.ablate.ipynb #c18
+@checked
 def ablate(
     method: str,  # a name of the registry
     data: Data,  # 'toy:body', a folder, or an open data set
     names: Variants = (),  # () all that change the preset; or name -> options
     preset: str = "toy",
     out: str | os.PathLike = "runs/ablate",  # folder: a run for every variant and seed, and a table
-    seeds: int = 1,
+    seeds: Count = 1,
     device: str = "auto",
-    limit: int = 0,  # test clips, 0: all of a folder, 64 of the toy world
+    limit: Limit = 0,  # test clips, 0: all of a folder, 64 of the toy world
     progress: bool = True,
-    clips: int = 1000,  # toy clips to render for training
-    frames: int = 16,  # per toy clip
+    clips: Count = 1000,  # toy clips to render for training
+    frames: Count = 16,  # per toy clip
     evaluator: str = "",  # a trained model for AKD and AED; '': without
     init: str = "",  # a trained model that every variant starts from; '': from nothing
     **options,  # of model and training, for all variants alike
@@ -208,17 +210,18 @@ def ablate(
 
 
 # %% ../../nbs/13_runs/132_run.ablate.ipynb #c30
+@checked
 def compare(
     methods: Sequence[str],  # names of the registry
     data: Data,  # 'toy:body', a folder, or an open data set
     preset: str = "toy",
     out: str | os.PathLike = "runs/compare",  # folder: a run for every method and seed, and a table
-    seeds: int = 1,
+    seeds: Count = 1,
     device: str = "auto",
-    limit: int = 0,  # test clips, 0: all of a folder, 64 of the toy world
+    limit: Limit = 0,  # test clips, 0: all of a folder, 64 of the toy world
     progress: bool = True,
-    clips: int = 1000,  # toy clips to render for training
-    frames: int = 16,  # per toy clip
+    clips: Count = 1000,  # toy clips to render for training
+    frames: Count = 16,  # per toy clip
     evaluator: str = "fomm-body",  # a trained model, for AKD and AED
     **options,  # of the training, for all methods alike
 ) -> dict:  # as comparison.json: like `ablate`, a row for every method

@@ -38,6 +38,7 @@ from ..inference import pick_device
 from ..losses.adversarial import discriminator_terms
 from ..losses.reconstruction import Term
 from ..models.registry import Method, configure, get_method
+from ..ranges import Count, Limit, Side, checked
 from ..storage import write_atomic
 from ..training.config import pair_sampler
 from ..training.loop import fit
@@ -76,11 +77,12 @@ def save_gif(
 Data = str | os.PathLike | DataSource  # a name that `open_source` takes, or an open data set
 
 
+@checked
 def as_source(
     data: Data,  # 'toy:body', a folder, or an open data set
-    size: int,  # px of the frames
-    clips: int = 1000,  # to be rendered, of a data set that is drawn
-    frames: int = 16,  # of each rendered clip
+    size: Side,  # px of the frames
+    clips: Count = 1000,  # to be rendered, of a data set that is drawn
+    frames: Count = 16,  # of each rendered clip
     progress: bool = True,
 ) -> DataSource:
     "Open a data set by its name; an open one is taken as it is."
@@ -153,6 +155,7 @@ def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, T
     return network, paper.discriminator_losses(network, cfg)
 
 
+@checked
 def train(
     method: str,  # fomm, ...: `animlib models` lists them
     data: Data,  # 'toy:body', a folder, or an open data set
@@ -162,8 +165,8 @@ def train(
     resume: bool = False,  # go on with the run that is there
     tensorboard: bool = False,
     progress: bool = True,
-    clips: int = 1000,  # toy clips to render
-    frames: int = 16,  # per toy clip
+    clips: Count = 1000,  # toy clips to render
+    frames: Count = 16,  # per toy clip
     init: str = "",  # a model to start from: a zoo name or a file; '': from nothing
     **options,  # of the model and of TrainCfg; nested ones dotted, such as 'dense.width'
 ) -> Path:  # the run's folder
@@ -196,9 +199,10 @@ def train(
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c24
+@checked
 def evaluate_run(
     run: str | os.PathLike,  # folder of a finished run
-    limit: int = 0,  # test clips, 0: all of a folder, 64 of the toy world
+    limit: Limit = 0,  # test clips, 0: all of a folder, 64 of the toy world
     half: bool = False,  # store the weights as float16, and measure those
     progress: bool = True,
     data: Data | None = None,  # None: what the run was trained on
@@ -262,11 +266,12 @@ def _draw_clips(model: Animator, ends: list[RebuiltClip], out: Path, device: tor
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c30
+@checked
 def reconstruct(
     model: Animator | str | Path,  # or whatever `load` takes
     data: Data,  # 'toy:body', a folder with test/, or an open data set
     out: str | os.PathLike,  # folder; gets metrics.json and images
-    limit: int = 0,  # test clips, 0: all of a folder, 64 of the toy world
+    limit: Limit = 0,  # test clips, 0: all of a folder, 64 of the toy world
     device: str = "auto",
     progress: bool = True,
 ) -> dict:  # as `evaluate`, with ratio and name of the best and the worst clip

@@ -24,6 +24,7 @@ from animlib.models.registry import (
     get_component,
     get_method,
     method_names,
+    variant_options,
 )
 from animlib.options import Config, flatten_options, option_kinds, option_values, set_options
 from animlib.ranges import Length, Range, check_value, declared_kinds, describe
@@ -226,9 +227,9 @@ def test_a_training_is_refused_before_anything_is_made(option, tmp_path, capsys,
 
 @pytest.mark.parametrize("method", method_names())
 def test_presets_and_variants_are_inside(method):
-    for preset in get_method(method).presets:
-        for options in get_method(method).variants.values():
-            for config in configure(method, preset, **options):
+    for preset, (cfg, _) in get_method(method).presets.items():
+        for variant in get_method(method).variants:
+            for config in configure(method, preset, **variant_options(method, variant, cfg)):
                 assert check_value(config, type(config), "cfg") == config
                 assert set_options(config, option_values(config)) == config
 
