@@ -22,6 +22,7 @@ from ..models.registry import Variant, build, configure, get_method, variant_opt
 from ..options import set_options
 from ..ranges import Count, Limit, checked
 from .jobs import Data, as_source, evaluate_run, save_json, train
+from ..storage import user_path
 from ..zoo.hub import load
 
 
@@ -57,7 +58,7 @@ def run_folder(
 ) -> Path:
     "Where the run of a variant and a seed lies."
     word = "".join(letter if letter.isalnum() else "-" for letter in name)
-    return Path(out) / f"{word}-{seed}"
+    return user_path(out, "out") / f"{word}-{seed}"
 
 
 # %% ../../nbs/13_runs/132_run.ablate.ipynb #c16
@@ -195,9 +196,12 @@ def ablate(
     **options,  # of model and training, for all variants alike
 ) -> dict:  # as ablation.json: variants: name -> options, weights, metrics of every seed
     "Train every variant equally long, and measure each on held-out clips."
+    out = user_path(out, "out")
     chosen = _chosen(method, names, preset, options)
     sources = cache(partial(as_source, data, clips=clips, frames=frames, progress=progress))
-    job = _Job(method, preset, Path(out), options, sources, device, limit, progress, init)
+    job = _Job(
+        method, preset, user_path(out, "out"), options, sources, device, limit, progress, init
+    )
     found = dict(init=Path(init).name) | _table(job, method, data, seeds)
     job = replace(job, evaluator=_open_evaluator(evaluator, data))
 
@@ -206,7 +210,7 @@ def ablate(
         return replace(job, run=run_folder(out, name, seed), options=own).metrics()
 
     rows = {name: (method, own) for name, own in chosen.items()}
-    return _fill(found, rows, Path(out) / "ablation.json", measure)
+    return _fill(found, rows, job.run / "ablation.json", measure)
 
 
 # %% ../../nbs/13_runs/132_run.ablate.ipynb #c30
@@ -227,7 +231,7 @@ def compare(
 ) -> dict:  # as comparison.json: like `ablate`, a row for every method
     "Train methods equally long on the same pairs, and measure them alike."
     sources = cache(partial(as_source, data, clips=clips, frames=frames, progress=progress))
-    job = _Job(methods[0], preset, Path(out), options, sources, device, limit, progress)
+    job = _Job(methods[0], preset, user_path(out, "out"), options, sources, device, limit, progress)
     found = _table(job, "method", data, seeds)
     job = replace(job, evaluator=_open_evaluator(evaluator, data))
 
@@ -237,4 +241,4 @@ def compare(
         return _after_warm_start(one).metrics()
 
     rows = {method: (method, {}) for method in methods}
-    return _fill(found, rows, Path(out) / "comparison.json", measure)
+    return _fill(found, rows, job.run / "comparison.json", measure)

@@ -20,6 +20,7 @@ from ...media.files import sniff
 from ...models.registry import get_method
 from ...options import declared_value, option_kinds, read_options, set_options
 from ...ranges import Side
+from ...storage import user_path
 from . import dam, fomm, monkeynet, motion_transformer, mraa, tpsmm, x2face
 from .facts import Official
 
@@ -94,7 +95,7 @@ def read_yaml(config: Mapping | str | Path) -> dict[str, Any]:  # nested, as it 
     "An official config: a path of its yaml, or a dict that was read already."
     if isinstance(config, Mapping):
         return dict(config)
-    path = Path(config).expanduser()
+    path = user_path(config, "config")
     _expect_text(path)
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
