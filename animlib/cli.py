@@ -77,8 +77,7 @@ def _add_animate(subparsers):
     add("--model", required=True, type=path, help=model)
     source = "an image, or several for a method that uses them"
     add("--source", required=True, nargs="+", type=path, metavar="IMG", help=source)
-    driving = "a video, gif, strip or folder of frames"
-    add("--driving", required=True, type=path, metavar="VIDEO", help=driving)
+    add("--driving", required=True, type=path, metavar="VIDEO", help="a video, gif, strip, folder")
     endings = "ends in mp4 mov mkv webm gif webp png, or in / for a folder of images"
     add("--out", required=True, type=path, help=endings)
     _add_transfer(add)
@@ -130,16 +129,9 @@ def _add_train(subparsers):
     add("--steps", type=steps, metavar="N", help="(the preset's)")
     add("--resume", action="store_true", help="go on with a run that was stopped")
     add("--device", **_DEVICE)
-    init = "a model to start from: a zoo name or a file"
-    add("--init", default="", type=path, metavar="MODEL", help=init)
+    add("--init", default="", type=path, metavar="MODEL", help="start: a zoo name or a file")
     add("--tensorboard", action="store_true", help="also write curves for tensorboard")
-    add(
-        "--clips",
-        type=count,
-        default=1000,
-        metavar="N",
-        help="toy clips to render (1000)",
-    )
+    add("--clips", type=count, default=1000, metavar="N", help="toy clips to render (1000)")
     add("--frames", type=count, default=16, metavar="N", help="of each toy clip (16)")
     option = "any option of the method or of training, such as lr=2e-4 or dense.width=16"
     add("-o", dest="option", action="append", default=[], metavar="key=value", help=option)
@@ -159,8 +151,7 @@ def _add_reconstruct(subparsers):
     add = add_command(subparsers, "reconstruct", commands.reconstruct_command, summary)
     model = "a name of the zoo (animlib models), a .safetensors, or a run"
     add("--model", required=True, type=path, help=model)
-    data = "toy:body, ..., or a folder of videos"
-    add("--data", required=True, type=path, help=data)
+    add("--data", required=True, type=path, help="toy:body, ..., or a folder of videos")
     add("--out", type=path, metavar="DIR", help="folder (runs/reconstruct-MODEL)")
     add("--limit", type=count, default=0, metavar="N", help="clips at most")
     add("--device", **_DEVICE)

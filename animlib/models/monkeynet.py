@@ -48,7 +48,7 @@ class KeypointSpreadCfg(Config):
 
     learned: bool = True  # False: every keypoint has `variance` ("no Sigma")
     variance: Variance = 0.01  # squared half-widths
-    floor: Variance = 0.001  # smallest eigenvalue of a covariance
+    floor: Annotated[float, Range(0, 4)] = 0.001  # smallest eigenvalue of a covariance
     factor: Annotated[float, Range(1e-3, 1e3)] = 1.0  # of the exponent of eq. 2; .5 as released
 
 

@@ -227,9 +227,10 @@ def test_a_training_is_refused_before_anything_is_made(option, tmp_path, capsys,
 
 @pytest.mark.parametrize("method", method_names())
 def test_presets_and_variants_are_inside(method):
-    for preset, (cfg, _) in get_method(method).presets.items():
+    for preset in get_method(method).presets:
         for variant in get_method(method).variants:
-            for config in configure(method, preset, **variant_options(method, variant, cfg)):
+            options = variant_options(method, variant, configure(method, preset)[0])
+            for config in configure(method, preset, **options):
                 assert check_value(config, type(config), "cfg") == config
                 assert set_options(config, option_values(config)) == config
 

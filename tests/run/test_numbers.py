@@ -15,8 +15,8 @@ from animlib.ranges import FrameSize, MotionScale, Range, bounded_arguments, che
 
 NUMBERS = {"batch", "clips", "frames", "limit", "n_clips", "n_frames", "rounds", "scale", "seeds"}
 NUMBERS |= {"size", "training_size", "fit"}
-MODULES = "animation data.sources evaluate.tables run.ablate run.bench run.jobs"
-INNER = {"animation.batches", "animation.open_source_images"}  # called behind a door
+MODULES = "animation inputs data.sources evaluate.tables run.ablate run.bench run.jobs"
+INNER = {"inputs.batches"}  # called behind a door
 
 
 def doors() -> list:
