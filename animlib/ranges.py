@@ -233,7 +233,7 @@ def describe(kind) -> str:  # such as 'a whole number from 1 to 2048'
 
 
 @cache
-def declared_kinds(config: type) -> dict[str, Any]:  # name of a field -> kind
+def declared_kinds(config: Any) -> dict[str, Any]:  # name of a field -> kind
     "What a dataclass declares."
     kinds = get_type_hints(config, include_extras=True)
     return {option.name: kinds[option.name] for option in fields(config)}

@@ -171,7 +171,6 @@ def train(
     **options,  # of the model and of TrainCfg; nested ones dotted, such as 'dense.width'
 ) -> Path:  # the run's folder
     "Train a method on data; `animlib train` and the train notebook call it."
-    run = user_path(run, "run")
     cfg, training = configure(method, preset, **options)
     source = as_source(data, cfg.size, clips, frames, progress)
     paper = get_method(method)
@@ -184,7 +183,7 @@ def train(
         paper.losses(cfg, discriminator=discriminator),
         source.clips("train"),
         training,
-        run,
+        user_path(run, "run"),
         device=device,
         data_name=source.name,
         resume=resume,

@@ -20,6 +20,7 @@ from animlib.media.read import probe
 from animlib.media.write import Video
 from animlib.run import commands, demo, jobs, notebooks
 from animlib.run.ablate import run_folder
+from animlib.storage import remove
 from animlib.training.state import read_header, save_model
 from animlib.viz.images import to_uint8
 from animlib.zoo.hub import share
@@ -109,8 +110,7 @@ def test_a_command_takes_paths_in_every_form(command, form, home, no_kernel, cap
         assert not any((home / "here").iterdir()), "a folder `~` was made"
     finally:
         for name in made:
-            path = home / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            remove(home / name)
 
 
 @pytest.mark.parametrize("name,action", options(), ids=lambda x: getattr(x, "dest", x))
