@@ -195,7 +195,7 @@ def train(
         progress=progress,
         **({"init": Path(init).name} if init else {}),
     )
-    return Path(run)
+    return user_path(run, "run")
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c24
