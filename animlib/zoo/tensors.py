@@ -18,14 +18,8 @@ from torch.overrides import TorchFunctionMode
 
 from ..animator import Model
 from ..core import InputError
-from animlib.models.registry import (
-    COMPONENTS,
-    Component,
-    Method,
-    get_component,
-    get_method,
-    option_values,
-)
+from ..models.registry import COMPONENTS, Component, Method, get_component, get_method
+from ..options import option_values
 
 
 # %% ../../nbs/11_zoo/109_zoo.tensors.ipynb #c08

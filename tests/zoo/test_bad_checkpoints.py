@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from animlib.core import InputError
 from animlib.models.registry import build
 from animlib.training.state import read_header, save_model
-from animlib.zoo.convert import convert, from_official, read_official
+from animlib.zoo.checkpoint import read_official
+from animlib.zoo.convert import convert, from_official
 from animlib.zoo.files import OLD_FORMAT
 from animlib.zoo.hub import list_models, load, share, zoo
 
@@ -240,13 +241,13 @@ BAD_OPTIONS = [  # option in model_params, its value (None: removed), words of t
     ("use_magic", True, ["use_magic"]),
     ("common_params.num_kp", None, ["common_params.num_kp is missing"]),
     ("generator_params.max_features", None, ["generator_params.max_features is missing"]),
-    ("common_params.num_kp", "ten", ["num_kp", "expected int", "'ten'"]),
-    ("common_params.num_kp", True, ["expected int"]),
-    ("common_params.num_kp", 0, ["more than 0"]),
-    ("common_params.estimate_jacobian", 1, ["expected bool"]),
+    ("common_params.num_kp", "ten", ["num_kp", "expected a whole number", "'ten'"]),
+    ("common_params.num_kp", True, ["expected a whole number"]),
+    ("common_params.num_kp", 0, ["num_kp", "from 1 to"]),
+    ("common_params.estimate_jacobian", 1, ["expected true or false"]),
     ("common_params.num_channels", 1, ["expected 3"]),
     ("kp_detector_params.scale_factor", 0.3, ["no model can be built", "0.3"]),
-    ("kp_detector_params.temperature", -1, ["more than 0"]),
+    ("kp_detector_params.temperature", -1, ["temperature", "from 0.001"]),
     ("generator_params.dense_motion_params", 5, ["dense_motion_params"]),
 ]
 
@@ -390,7 +391,7 @@ BAD_HEADERS = [  # path in the header, its value (None: removed), words of the m
     ("format", "animlib 3", ["animlib 2", "animlib 3", "upgrade"]),
     ("method", "gomm", ["gomm", "fomm"]),
     ("cfg.n_keypoints", 3, ["n_keypoints"]),
-    ("cfg.n_kp", "6", ["n_kp", "expected int"]),
+    ("cfg.n_kp", "6", ["n_kp", "expected a whole number"]),
     ("cfg.sampling.middle", 1, ["sampling", "middle"]),
     ("cfg", 3, ["cfg"]),
     ("cfg", None, ["cfg"]),

@@ -13,10 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from animlib.core import InputError
-from animlib.models.registry import build, get_method, method_names, option_values
+from animlib.models.registry import build, get_method, method_names
+from animlib.options import option_values
 from animlib.run.notebooks import notebook_parameters
 from animlib.training.state import read_header, save_model
-from animlib.zoo.convert import read_official
+from animlib.zoo.checkpoint import read_official
 from animlib.zoo.files import read_model
 from animlib.zoo.hub import load
 from animlib.zoo.official.config import read_yaml
@@ -25,7 +26,7 @@ LIMITED = """
 import resource, sys
 from animlib.core import InputError
 from animlib.zoo.hub import load
-from animlib.zoo.convert import read_official
+from animlib.zoo.checkpoint import read_official
 from animlib.zoo.files import read_model
 from animlib.zoo.official.config import read_yaml
 from animlib.run.notebooks import notebook_parameters

@@ -14,7 +14,7 @@ from project_files import ROOT
 from released import RELEASED, tree_of
 
 from animlib.core import InputError
-from animlib.models.registry import option_values, set_options
+from animlib.options import option_values, set_options
 from animlib.zoo.files import read_config
 from animlib.zoo.official.config import OFFICIAL, guess_method, official_cfg, read_yaml
 from animlib.zoo.official.facts import rename
