@@ -6,7 +6,6 @@
 __all__ = ["KINDS", "account", "fill", "find_buildable", "build_quietly", "skeleton"]
 
 # %% ../../nbs/11_zoo/109_zoo.tensors.ipynb #c03
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,6 @@ from torch.overrides import TorchFunctionMode
 from ..animator import Model
 from ..core import InputError
 from ..models.registry import COMPONENTS, Component, Method, get_component, get_method
-from ..options import option_values
 
 
 # %% ../../nbs/11_zoo/109_zoo.tensors.ipynb #c08
@@ -118,17 +116,7 @@ def fill(
 
 
 # %% ../../nbs/11_zoo/109_zoo.tensors.ipynb #c13
-_LARGEST = 1 << 16  # no option of a model is larger
 _CALLS = 50  # of torch for each tensor of a model that is built; they take about 5
-
-
-def _is_sane(value, depth: int = 0) -> bool:
-    "Finite numbers of a size that an option may have, also in lists."
-    if isinstance(value, (list, tuple)):
-        return depth < 3 and len(value) <= 1000 and all(_is_sane(v, depth + 1) for v in value)
-    if isinstance(value, int):
-        return -_LARGEST <= value <= _LARGEST
-    return not isinstance(value, float) or (math.isfinite(value) and abs(value) <= _LARGEST)
 
 
 def find_buildable(name: str) -> Method | Component:
@@ -171,11 +159,5 @@ def skeleton(
     n_tensors: int,  # of the file that is to fill it
 ) -> Model:  # on the meta device
     "The model of a config without memory; InputError where no file of so many tensors fills it."
-    for option, value in option_values(cfg).items():
-        if not _is_sane(value):
-            raise InputError(
-                f"{where}: option {option}: expected numbers up to {_LARGEST}, found "
-                f"{str(value):.40}; the config is damaged: train or convert the model again"
-            )
     with torch.device("meta"), _Counted(n_tensors):
         return build_quietly(name, cfg, where)
