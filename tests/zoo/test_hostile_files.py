@@ -124,7 +124,7 @@ def test_headers_that_ask_for_gigabytes(tmp_path, model_file):
         ("generator.blocks", 2**31): "generator.blocks",
         ("generator.blocks", 64): "missing",
         ("detector.depth", 60_000): "detector.depth",
-        ("generator.width", 2000): "model",
+        ("generator.width", 2000): "expected shape",
         ("dense.width", 30_000): "dense.width",
         ("generator.max_width", 10**30): "generator.max_width",
         ("detector.scale", 1e-9): "detector.scale",
