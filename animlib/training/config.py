@@ -5,6 +5,7 @@
 # %% auto #0
 __all__ = [
     "TrainCfg",
+    "in_steps",
     "flatten_options",
     "step_seed",
     "plain_sampler",
@@ -14,14 +15,14 @@ __all__ = [
 
 # %% ../../nbs/02_training/023_training.config.ipynb #c03
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import expect_shape
+from ..core import InputError, expect_shape
 from ..data.augment import augment
 
 
@@ -31,6 +32,9 @@ class TrainCfg:
     "How to train; nothing about what is trained."
 
     steps: int = 5000
+    epochs: int = 0  # passes over the data, which say how many steps (`in_steps`); 0: `steps` does
+    repeats: int = 1  # how often a clip counts in an epoch
+    id_sampling: bool = False  # identities are drawn, then a clip of each; an epoch counts them
     batch: int = 8  # pairs per process
     # Source frames of every pair, 1 up to this many, the neighbours in the batch of different
     # identities (`data.identities.group_sampler`); 0: pairs of frames.
@@ -41,16 +45,40 @@ class TrainCfg:
     milestones: tuple[float, ...] = (0.6, 0.9)  # fractions of the run; each divides lr by ten
     clip: float = 0.0  # largest gradient norm, 0: no limit
     clip_norm: float = 2.0  # which norm; inf: the largest entry
+    clip_parts: tuple[
+        str, ...
+    ] = ()  # parts whose gradients are clipped, each alone; (): all as one
     weight_decay: float = 0.0
+    pretrained: bool = False  # begin with published weights, where the method names some
     seed: int = 0
     precision: str = "no"  # no | bf16 | fp16, mixed
     flip: bool = True  # mirror; together with `reverse`, a quarter of the pairs
     reverse: bool = True  # exchange source and driving in half of the pairs
     jitter: float = 0.1  # brightness, contrast and saturation change by up to this factor
     hue: float = 0.1  # the hue turns by up to this part of a circle
+    rotate: float = 0.0  # degrees: a turn by up to this angle
+    resize: float = 0.0  # up to this part larger or smaller, then cropped at a random place
     log_every: int = 50  # steps
     save_every: int = 500  # steps
     preview_every: int = 500  # steps; 0: never
+
+
+# %% ../../nbs/02_training/023_training.config.ipynb #e01
+def in_steps(
+    cfg: TrainCfg,
+    n_clips: int,  # clips of the data, or identities where those are drawn; 0: not known
+    n_processes: int = 1,  # each draws batches of its own
+) -> TrainCfg:  # `steps` as `epochs` say; without epochs, as it was
+    "How long a training is on these data: epochs of `repeats` times the clips, in whole batches."
+    if not cfg.epochs:
+        return cfg
+    in_epoch = cfg.repeats * n_clips // (cfg.batch * n_processes)
+    if in_epoch < 1:
+        raise InputError(
+            f"epochs: expected at least one batch of {cfg.batch * n_processes} in an epoch, found "
+            f"{cfg.repeats} times {n_clips} clips; raise repeats, lower batch, or give steps"
+        )
+    return replace(cfg, steps=cfg.epochs * in_epoch)
 
 
 # %% ../../nbs/02_training/023_training.config.ipynb #c10n
@@ -92,7 +120,7 @@ def pair_sampler(
     generator: torch.Generator,  # of everything random in it
     device="cpu",  # of the result
 ) -> tuple[Tensor, Tensor]:  # source, driving `[b,3,h,w]`
-    "Pairs of frames, each pair mirrored, exchanged and recoloured at random."
+    "Pairs of frames, each pair mirrored, exchanged, placed and recoloured at random."
     source, driving = plain_sampler(data, cfg, generator, device)
     expect_shape(source, "b c h w", c=3)
     source, driving = augment(
@@ -103,6 +131,8 @@ def pair_sampler(
         reverse=cfg.reverse,
         jitter=cfg.jitter,
         hue=cfg.hue,
+        rotate=cfg.rotate,
+        resize=cfg.resize,
     )
     layout = torch.channels_last
     return source.contiguous(memory_format=layout), driving.contiguous(memory_format=layout)

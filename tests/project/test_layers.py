@@ -36,7 +36,7 @@ dense: blend contributions
 generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
-training: config state loop
+training: config optimise state loop
 models: registry *
 zoo: old_names files official.facts official.* convert hub
 inference animation
