@@ -60,7 +60,8 @@ def placement_grid(
     factor = 1 + resize * draws[1]
     room = (factor - 1).clamp(min=0)  # what a larger frame has to spare; a smaller one has none
     place = rearrange(room * draws[2:], "xy b -> b 1 1 xy")
-    cos, sin = angle.cos() / factor, angle.sin() / factor
+    cos = angle.cos() / factor
+    sin = angle.sin() / factor
     turn = rearrange([cos, -sin, sin, cos], "(i j) b -> b i j", i=2)
     px = (identity_grid(*size, like=draws) + place) * half
     return einsum(turn, px, "b i j, b h w j -> b h w i") / half

@@ -258,3 +258,16 @@ METHOD = Method(
     discriminator_losses=discriminator_losses,
     variants=variants,
 )
+
+# %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #v00
+# the data sets of section 4.1; sizes and schedules are open in the paper
+presets |= {
+    "paper-vox": presets["paper"],  # VoxCeleb2
+    "paper-taichi": presets["paper"],
+    "paper-bair": (
+        PoseAttentiveCfg(
+            size=64, discriminator=DiscriminatorCfg(width=64, depth=3, scales=(1.0, 0.5))
+        ),
+        presets["paper"][1],
+    ),
+}

@@ -121,7 +121,7 @@ def _fit_to_default(name: str, value: Any, default: Any) -> Any:
 
 def method_options(
     method: str,  # fomm, ...
-    preset: str,  # toy | nano | paper
+    preset: str,  # toy | nano | paper | paper-vox, ...
     given: Mapping,  # name -> value
 ) -> dict:
     "The options, if the method has them and they are of their kinds."

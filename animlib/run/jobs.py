@@ -30,17 +30,17 @@ from torch import Tensor, nn
 from ..animator import Animator, evaluation_mode
 from ..core import InputError, write_atomic
 from ..data.clips import Clips
-from ..data.identities import group_sampler
+from ..data.identities import ByIdentity, group_sampler
 from ..data.sources import DataSource, open_source
 from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
 from ..inference import pick_device
 from ..losses.adversarial import discriminator_terms
 from ..losses.reconstruction import Term
-from ..models.registry import Method, configure, get_method
-from ..training.config import pair_sampler
+from ..models.registry import Method, configure, get_method, start_from_published
+from ..training.config import TrainCfg, pair_sampler
 from ..training.loop import fit
-from ..training.state import save_model
+from ..training.state import RunState, save_model
 from ..viz.draw import comparison
 from ..viz.images import filmstrip, to_gif, to_uint8
 from ..zoo.hub import load_animator
@@ -122,11 +122,9 @@ class Preview:
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c16
 def _start_from(
     model: Animator,  # fresh
-    init: str,  # a zoo name or a file; '': nothing to start from
+    init: str,  # a zoo name or a file
 ):
     "Fill a model with trained weights."
-    if not init:
-        return
     trained = load_animator(init)
     warm_start = get_method(model.method).warm_start
     try:
@@ -152,6 +150,12 @@ def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, T
     return network, paper.discriminator_losses(network, cfg)
 
 
+def _training_data(source: DataSource, training: TrainCfg) -> Clips | ByIdentity:
+    "The clips, or one of each identity at a time; groups of sources draw identities anyway."
+    clips = source.clips("train")
+    return ByIdentity(clips) if training.id_sampling and not training.sources else clips
+
+
 def train(
     method: str,  # fomm, ...: `animlib models` lists them
     data: Data,  # 'toy:body', a folder, or an open data set
@@ -173,11 +177,14 @@ def train(
     torch.manual_seed(training.seed)
     model = paper.build(cfg)
     discriminator, discriminator_losses = _discriminator(paper, cfg)
-    _start_from(model, init)
+    if init:
+        _start_from(model, init)
+    elif training.pretrained and not (resume and RunState(run).newest_step()):
+        start_from_published(model)
     fit(
         model,
         paper.losses(cfg, discriminator=discriminator),
-        source.clips("train"),
+        _training_data(source, training),
         training,
         run,
         device=device,

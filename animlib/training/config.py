@@ -62,6 +62,13 @@ class TrainCfg:
     save_every: int = 500  # steps
     preview_every: int = 500  # steps; 0: never
 
+    @property
+    def length(self) -> str:
+        "How long the training is, for tables."
+        if not self.epochs:
+            return f"{self.steps:,} steps of {self.batch}"
+        return f"{self.epochs} epochs x {self.repeats}, batches of {self.batch}"
+
 
 # %% ../../nbs/02_training/023_training.config.ipynb #e01
 def in_steps(
