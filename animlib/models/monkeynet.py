@@ -25,6 +25,7 @@ __all__ = [
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from einops import repeat
 from torch import Tensor
 
 from ..animator import Animator, Prepared, Step
@@ -104,7 +105,9 @@ class Monkeynet(Animator):
     def drive(self, pre: Prepared, kp_d: Keypoints, driving: Tensor | None = None) -> Step:
         "In an animation (section 3.6), both frames are drawn with the covariances of `kp_d`."
         if driving is None and self.cfg.spread.from_driving:
-            kp_s = pre.kp.map(lambda values: values.expand(len(kp_d), *values.shape[1:]))
+            kp_s = pre.kp
+            if len(kp_s) < len(kp_d):  # one source for many frames
+                kp_s = kp_s.map(lambda values: repeat(values, "1 ... -> t ...", t=len(kp_d)))
             pre = replace(pre, kp=replace(kp_s, cov=kp_d.cov))
         return super().drive(pre, kp_d, driving)
 

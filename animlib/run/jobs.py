@@ -139,6 +139,14 @@ def _start_from(
         ) from error
 
 
+def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
+    "Fill a fresh model with what it starts from; a state that is there will replace all of it."
+    if init:
+        _start_from(model, init)
+    elif training.pretrained and not resumed:
+        start_from_published(model)
+
+
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c17
 def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, Term] | None]:
     "The discriminator and its losses, for a method that has one."
@@ -177,10 +185,7 @@ def train(
     torch.manual_seed(training.seed)
     model = paper.build(cfg)
     discriminator, discriminator_losses = _discriminator(paper, cfg)
-    if init:
-        _start_from(model, init)
-    elif training.pretrained and not (resume and RunState(run).newest_step()):
-        start_from_published(model)
+    _begin(model, training, init, resume and RunState(run).newest_step() > 0)
     fit(
         model,
         paper.losses(cfg, discriminator=discriminator),

@@ -257,14 +257,11 @@ def fit(
     trainer.open(data_name, resume, tensorboard)
     hidden = not (progress and trainer.main)
     trainer.model.train()
+    cfg = trainer.cfg  # epochs are steps now
     with tqdm(
-        total=trainer.cfg.steps,
-        initial=trainer.start,
-        desc=model.method,
-        mininterval=2,
-        disable=hidden,
+        total=cfg.steps, initial=trainer.start, desc=model.method, mininterval=2, disable=hidden
     ) as bar:
-        for step in range(trainer.start, trainer.cfg.steps):
+        for step in range(trainer.start, cfg.steps):
             loss, log = trainer.step(step)
             line = trainer.after_step(step + 1, loss, log)
             if line:
