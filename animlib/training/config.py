@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = [
+    "PartName",
     "TrainCfg",
     "in_steps",
-    "flatten_options",
     "step_seed",
     "plain_sampler",
     "pair_sampler",
@@ -14,9 +14,10 @@ __all__ = [
 ]
 
 # %% ../../nbs/02_training/023_training.config.ipynb #c03
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -24,43 +25,58 @@ from torch import Tensor
 
 from ..core import InputError, expect_shape
 from ..data.augment import augment
-
+from ..options import Config
+from animlib.ranges import (
+    Batch,
+    Beta,
+    Count,
+    Factor,
+    LearningRate,
+    Length,
+    Range,
+    Share,
+    Shares,
+    Steps,
+)
 
 # %% ../../nbs/02_training/023_training.config.ipynb #c08
+PartName = Literal["detector", "motion", "dense", "generator", "background"]  # as in `Animator`
+
+
 @dataclass(frozen=True)
-class TrainCfg:
+class TrainCfg(Config):
     "How to train; nothing about what is trained."
 
-    steps: int = 5000
-    epochs: int = 0  # passes over the data, which say how many steps (`in_steps`); 0: `steps` does
-    repeats: int = 1  # how often a clip counts in an epoch
+    steps: Steps = 5000
+    epochs: Annotated[int, Range(0, 10**6)] = 0  # passes over the data; 0: as long as `steps` say
+    repeats: Count = 1  # how often a clip counts in an epoch
     id_sampling: bool = False  # identities are drawn, then a clip of each; an epoch counts them
-    batch: int = 8  # pairs per process
+    batch: Batch = 8  # pairs per process
     # Source frames of every pair, 1 up to this many, the neighbours in the batch of different
     # identities (`data.identities.group_sampler`); 0: pairs of frames.
-    sources: int = 0
-    lr: float = 2e-4
-    discriminator_lr: float = 0.0  # where there is a discriminator; 0: lr
-    betas: tuple[float, float] = (0.5, 0.999)
-    milestones: tuple[float, ...] = (0.6, 0.9)  # fractions of the run; each divides lr by ten
-    clip: float = 0.0  # largest gradient norm, 0: no limit
-    clip_norm: float = 2.0  # which norm; inf: the largest entry
-    clip_parts: tuple[
-        str, ...
-    ] = ()  # parts whose gradients are clipped, each alone; (): all as one
-    weight_decay: float = 0.0
+    sources: Annotated[int, Range(0, 64)] = 0
+    lr: LearningRate = 2e-4
+    discriminator_lr: Factor = 0.0  # where there is a discriminator; 0: lr
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
+    milestones: Shares = (0.6, 0.9)  # fractions of the run; each divides lr by ten
+    clip: Factor = 0.0  # largest gradient norm, 0: no limit
+    clip_norm: Annotated[float, Range(1, math.inf)] = 2.0  # which norm; inf: the largest entry
+    # Parts of the model whose gradients are clipped, each alone; none named: all weights as one.
+    clip_parts: Annotated[tuple[PartName, ...], Length(0, 5)] = ()
+    weight_decay: Share = 0.0
     pretrained: bool = False  # begin with published weights, where the method names some
-    seed: int = 0
-    precision: str = "no"  # no | bf16 | fp16, mixed
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
+    precision: Literal["no", "bf16", "fp16"] = "no"  # mixed with float32, where not "no"
     flip: bool = True  # mirror; together with `reverse`, a quarter of the pairs
     reverse: bool = True  # exchange source and driving in half of the pairs
-    jitter: float = 0.1  # brightness, contrast and saturation change by up to this factor
-    hue: float = 0.1  # the hue turns by up to this part of a circle
-    rotate: float = 0.0  # degrees: a turn by up to this angle
-    resize: float = 0.0  # up to this part larger or smaller, then cropped at a random place
-    log_every: int = 50  # steps
-    save_every: int = 500  # steps
-    preview_every: int = 500  # steps; 0: never
+    jitter: Share = 0.1  # brightness, contrast and saturation change by up to this factor
+    hue: Share = 0.1  # the hue turns by up to this part of a circle
+    rotate: Annotated[float, Range(0, 180)] = 0.0  # degrees: a turn by up to this angle
+    # Up to this part larger or smaller, then cropped at a random place.
+    resize: Annotated[float, Range(0, 0.9)] = 0.0
+    log_every: Steps = 50  # steps
+    save_every: Steps = 500  # steps
+    preview_every: Annotated[int, Range(0, 10**9)] = 500  # steps; 0: never
 
     @property
     def length(self) -> str:
@@ -86,21 +102,6 @@ def in_steps(
             f"{cfg.repeats} times {n_clips} clips; raise repeats, lower batch, or give steps"
         )
     return replace(cfg, steps=cfg.epochs * in_epoch)
-
-
-# %% ../../nbs/02_training/023_training.config.ipynb #c10n
-def flatten_options(
-    options: Mapping,  # dotted names or nested dicts
-    prefix: str = "",
-) -> dict[str, Any]:  # dotted name -> value
-    "Options in one form: `{'dense': {'width': 16}}` becomes `{'dense.width': 16}`."
-    flat = {}
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            flat |= flatten_options(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 # %% ../../nbs/02_training/023_training.config.ipynb #c12

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..animator import Model
-from ..core import InputError, required, write_atomic
+from ..core import InputError, required
 from ..losses.reconstruction import Term, total_loss
+from ..storage import write_atomic
 from .config import TrainCfg, draw_batch, in_steps, pair_sampler
 from .optimise import Optimized, named_parts
 from .state import Reports, RunState, open_run, run_config, save_model

@@ -12,11 +12,12 @@ import animlib.backbones.hrnet as hrnet
 import animlib.run.jobs as jobs
 from animlib import build
 from animlib.cli import main
-from animlib.core import InputError, sha256
+from animlib.core import InputError
 from animlib.data.clips import Clips
 from animlib.data.identities import ByIdentity
 from animlib.data.sources import DataSource, open_source
 from animlib.models.registry import configure, get_method
+from animlib.storage import sha256
 from animlib.training.config import TrainCfg
 from animlib.training.loop import Trainer
 from animlib.zoo.official.config import official_cfg
