@@ -53,6 +53,7 @@ class KeypointSpreadCfg(Config):
     variance: Variance = 0.01  # squared half-widths
     floor: Annotated[float, Range(0, 4)] = 0.001  # smallest eigenvalue of a covariance
     factor: Annotated[float, Range(1e-3, 1e3)] = 1.0  # of the exponent of eq. 2; .5 as released
+    from_driving: bool = False  # an animation draws the source with the driving's (section 3.6)
 
 
 @dataclass(frozen=True)

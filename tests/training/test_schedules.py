@@ -212,7 +212,7 @@ def test_only_the_detectors_gradient_is_clipped(tmp_path):
 
 
 def test_a_part_that_no_model_has(tmp_path):
-    with pytest.raises(InputError, match="clip_parts: expected some of detector"):
+    with pytest.raises(InputError, match="option clip_parts: expected a list, each detector"):
         gradients(tmp_path, clip=1.0, clip_parts=("detectors",))
 
 
