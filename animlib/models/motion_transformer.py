@@ -23,7 +23,6 @@ from typing import Any, Literal
 
 from ..animator import Animator, Backbone
 from ..backbones.hrnet import BackboneCfg, HRNet, Stem, start_from_imagenet
-from ..core import InputError
 from ..dense.blend import DenseCfg
 from ..detectors.tokens import TokenDetector, TransformerCfg
 from ..generators.occlusion import GeneratorCfg
