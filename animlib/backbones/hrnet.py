@@ -191,7 +191,7 @@ def _published(name: str) -> str:
 
 # %% ../../nbs/10_motion_transformer/100_backbones.hrnet.ipynb #c33b
 def start_from_imagenet(
-    net: HRNet | Stem,  # with the sizes of HRNet-W32; its weights are replaced
+    net: nn.Module,  # an HRNet-W32, or its stem; its weights are replaced
     path=None,  # the file or its folder; None: ANIMLIB_WEIGHTS, the cache, then a download
 ):
     "Published ImageNet weights, checked by hash (Motion Transformer, section 4)."

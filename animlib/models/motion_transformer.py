@@ -153,7 +153,7 @@ variants: dict[str, Variant] = {  # tables 4, 5, 6, and three more
 
 def start_from_published(model: Animator):  # fills its backbone
     "HRNet, or its stem, with ImageNet's weights (section 4)."
-    start_from_imagenet(model.detector.body)
+    start_from_imagenet(model.detector.get_submodule("body"))
 
 
 METHOD = Method(
