@@ -98,7 +98,7 @@ def path(word: str) -> str:
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c12
 def method_options(
     method: str,  # fomm, ...
-    preset: str,  # toy | nano | paper
+    preset: str,  # toy | nano | paper | paper-vox, ...
     given: Mapping,  # dotted name -> text or value
 ) -> dict:
     "The options, if the method has them and they fit their declarations."

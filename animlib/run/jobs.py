@@ -30,19 +30,19 @@ from torch import Tensor, nn
 from ..animator import Animator, evaluation_mode
 from ..core import InputError
 from ..data.clips import Clips
-from ..data.identities import group_sampler
+from ..data.identities import ByIdentity, group_sampler
 from ..data.sources import DataSource, open_source
 from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
 from ..inference import pick_device
 from ..losses.adversarial import discriminator_terms
 from ..losses.reconstruction import Term
-from ..models.registry import Method, configure, get_method
+from ..models.registry import Method, configure, get_method, start_from_published
 from ..ranges import Count, Limit, Side, checked
 from ..storage import user_path, write_atomic
-from ..training.config import pair_sampler
+from ..training.config import TrainCfg, pair_sampler
 from ..training.loop import fit
-from ..training.state import save_model
+from ..training.state import RunState, save_model
 from ..viz.draw import comparison
 from ..viz.images import filmstrip, to_gif, to_uint8
 from ..zoo.hub import load_animator
@@ -125,11 +125,9 @@ class Preview:
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c16
 def _start_from(
     model: Animator,  # fresh
-    init: str,  # a zoo name or a file; '': nothing to start from
+    init: str,  # a zoo name or a file
 ):
     "Fill a model with trained weights."
-    if not init:
-        return
     trained = load_animator(init)
     warm_start = get_method(model.method).warm_start
     try:
@@ -144,6 +142,14 @@ def _start_from(
         ) from error
 
 
+def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
+    "Fill a fresh model with what it starts from; a state that is there will replace all of it."
+    if init:
+        _start_from(model, init)
+    elif training.pretrained and not resumed:
+        start_from_published(model)
+
+
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c17
 def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, Term] | None]:
     "The discriminator and its losses, for a method that has one."
@@ -153,6 +159,12 @@ def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, T
     if paper.discriminator_losses is None:
         return network, discriminator_terms(network)
     return network, paper.discriminator_losses(network, cfg)
+
+
+def _training_data(source: DataSource, training: TrainCfg) -> Clips | ByIdentity:
+    "The clips, or one of each identity at a time; groups of sources draw identities anyway."
+    clips = source.clips("train")
+    return ByIdentity(clips) if training.id_sampling and not training.sources else clips
 
 
 @checked
@@ -177,11 +189,11 @@ def train(
     torch.manual_seed(training.seed)
     model = paper.build(cfg)
     discriminator, discriminator_losses = _discriminator(paper, cfg)
-    _start_from(model, init)
+    _begin(model, training, init, resume and RunState(run).newest_step() > 0)
     fit(
         model,
         paper.losses(cfg, discriminator=discriminator),
-        source.clips("train"),
+        _training_data(source, training),
         training,
         user_path(run, "run"),
         device=device,

@@ -138,14 +138,18 @@ def _n_weights(method: str, preset: str) -> int:
 
 
 def method_rows() -> list[dict[str, str]]:
-    "A row for every method: size of the frames and number of weights of its presets."
+    "A row for every method: frames and weights of its presets, and the paper's data sets."
     rows = []
     for name in method_names():
         row = {"method": name}
+        data_sets = []
         for preset, (cfg, _) in get_method(name).presets.items():
+            if preset.startswith("paper-"):  # the paper's model for one data set
+                data_sets.append(preset.removeprefix("paper-"))
+                continue
             weights = _n_weights(name, preset) / 1e6
             row[f"{preset} (px, weights)"] = f"{cfg.size}, {weights:.2f} M"
-        rows.append(row)
+        rows.append(row | {"paper-...": " ".join(data_sets)})
     return rows
 
 
