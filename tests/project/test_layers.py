@@ -36,13 +36,13 @@ dense: blend contributions
 generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
-training: config state loop
+training: config state folder record peers loop
 models: registry *
 zoo: old_names files official.facts official.* convert hub
 inference animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
-run: jobs notebooks ablate page demo bench commands
+run: jobs notebooks ablate page demo bench commands endings
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below
