@@ -148,6 +148,7 @@ class Record:
         self.saved = start
         self.parts = dict(parts)
         self.reports.drop_after(start)
+        self.state.tidy(start)  # a killed process may not have come to it
 
     def report(self, done: int, loss: Tensor, log: Mapping[str, Tensor], lr: float) -> dict:
         "Add the losses of a step; the line of the report, empty where none is due."

@@ -79,13 +79,17 @@ class RunState:
         return _step_of(files[-1]) if files else 0
 
     def save(self, step: int, **parts):
-        "Write the state of `parts`, then remove all older ones but the newest of them."
+        "Write the state of `parts`; then, and not before, remove what is not needed any more."
         state = {name: part.state_dict() for name, part in parts.items()}
         file = self.folder / f"step-{step:08d}.pt"
         write_atomic(file, lambda temporary: torch.save({"step": step, **state}, temporary))
-        older = [other for other in self.files() if _step_of(other) < step]
-        for other in older[: 1 - _KEPT]:
-            other.unlink(missing_ok=True)
+        self.tidy(step)
+
+    def tidy(self, step: int):
+        "Of the states before this step, keep the newest alone."
+        older = [file for file in self.files() if _step_of(file) < step]
+        for file in older[: 1 - _KEPT]:
+            file.unlink(missing_ok=True)
 
     def load(self, **parts) -> int:  # the step to go on with
         "Fill `parts` from the newest state that is whole; 0 when there is none at all."
