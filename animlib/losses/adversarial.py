@@ -19,15 +19,18 @@ __all__ = [
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from ..animator import Step
 from ..blocks import AntiAlias
-from ..core import Keypoints
+from ..core import InputError, Keypoints
 from ..detectors.keypoint import GaussianMaps
 from .reconstruction import Term
+from ..options import Config
+from ..ranges import Depth, Length, Scale, Width
 
 
 # %% ../../nbs/04_monkeynet/044_losses.adversarial.ipynb #c08
@@ -72,13 +75,14 @@ def feature_matching(
 
 # %% ../../nbs/04_monkeynet/044_losses.adversarial.ipynb #c16
 @dataclass(frozen=True)
-class DiscriminatorCfg:
+class DiscriminatorCfg(Config):
     "The adversarial network."
 
-    width: int = 32  # channels of the first block are twice as many
-    max_width: int = 512
-    depth: int = 4  # blocks
-    scales: tuple[float, ...] = (1.0,)  # of the image; a patch discriminator for each
+    width: Width = 32  # channels of the first block are twice as many
+    max_width: Width = 512
+    depth: Depth = 4  # blocks
+    # of the image; a patch discriminator for each
+    scales: Annotated[tuple[Scale, ...], Length(1, 8)] = (1.0,)
     spectral: bool = False  # spectral norm of its convolutions
     sees_keypoints: bool = False  # the driving keypoints, drawn beside the image
 
@@ -99,6 +103,9 @@ class PatchDiscriminator(nn.Module):
         ns = [n_in, *wider]
         self.blocks = nn.ModuleList(self._block(i, ns, cfg) for i in range(cfg.depth))
         self.score = self._conv(ns[-1], 1, 1, cfg)
+        self.smallest = 5  # pixels of a side: what the last block needs, then each one before it
+        for _ in range(cfg.depth - 1):
+            self.smallest = 2 * self.smallest + 3
 
     def _conv(self, n_in: int, n_out: int, kernel: int, cfg: DiscriminatorCfg) -> nn.Module:
         conv = nn.Conv2d(n_in, n_out, kernel)
@@ -116,6 +123,12 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:  # `[b,n_in,h,w]`
         "Features of every block, then the scores `[b,1,h',w']`: 1 frame, 0 result."
+        h, w = x.shape[-2:]
+        if min(h, w) < self.smallest:
+            raise InputError(
+                f"discriminator: expected images of at least {self.smallest} px, found {h}x{w}; "
+                "lower discriminator.depth, raise discriminator.scales, or take larger frames"
+            )
         out = []
         for block in self.blocks:
             x = block(x)

@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 
 from ..core import InputError
+from ..options import flatten_options
 from ..process import note
 from ..storage import FolderLock, remove, sweep_strays, user_path, write_atomic, writing
-from .config import TrainCfg, flatten_options
+from .config import TrainCfg
 from .state import RunState
 
 
