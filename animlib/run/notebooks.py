@@ -27,8 +27,10 @@ from pathlib import Path
 
 from ..core import InputError, nearest
 from ..options import annotated_kind, read_text
+from ..process import note
 from ..ranges import check_value
-from ..storage import write_atomic
+from .reports import beside, hand_over, keep_failed
+from ..storage import user_path, write_atomic
 from ..zoo.hub import share
 
 
@@ -242,7 +244,7 @@ def _papermill() -> tuple[Callable, type[Exception]]:
 
 def _output_file(out: str | os.PathLike | None, notebook: Path) -> Path:
     "Where the executed notebook goes: a file, a folder, or `runs/`; never the notebook itself."
-    path = Path(out).expanduser() if out else Path("runs") / notebook.name
+    path = user_path(out, "out") if out else Path("runs") / notebook.name
     if path.suffix != ".ipynb":
         path = path / notebook.name
     if path.exists() and path.samefile(notebook):
@@ -267,20 +269,24 @@ def run_notebook(
     execute_notebook, CellError = _papermill()
     if cwd is not None and not Path(cwd).is_dir():
         raise InputError(f"cwd {cwd}: expected a folder, found none; make it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with _own_kernel():
+    with beside(out) as part:
         try:
-            execute_notebook(
-                str(path),
-                str(out.resolve()),
-                given,
-                kernel_name="python3",
-                language="python",
-                cwd=str(Path(cwd or ".").resolve()),
-                progress_bar=progress,
-            )
+            with _own_kernel():
+                execute_notebook(
+                    str(path),
+                    str(part.resolve()),
+                    given,
+                    kernel_name="python3",
+                    language="python",
+                    cwd=str(Path(cwd or ".").resolve()),
+                    progress_bar=progress,
+                )
         except CellError as error:
-            raise _cell_failed(error, out) from None
+            raise _cell_failed(error, keep_failed(part, out)) from None
+        except KeyboardInterrupt:
+            note(f"as far as it came: {keep_failed(part, out)}")
+            raise
         except Exception as error:
-            raise _kernel_failed(error, out) from None
+            raise _kernel_failed(error, keep_failed(part, out)) from None
+        hand_over(part, out)
     return out

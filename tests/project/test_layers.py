@@ -42,7 +42,7 @@ zoo: old_names files official.facts official.* convert hub
 inference animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
-run: jobs notebooks ablate page demo bench commands endings
+run: jobs reports notebooks ablate page demo bench commands endings
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below
