@@ -32,7 +32,9 @@ def write_inputs(home: Path):
     assert main(["train", "fomm", *SMALL, "--run", home / "model", *OPTIONS]) == 0
     cells = [("n = 1", ["parameters"]), (JOB, []), ("print(n)", [])]
     code = dict(cell_type="code", execution_count=None, outputs=[])
-    cells = [dict(code, id=str(i), metadata=dict(tags=t), source=s) for i, (s, t) in enumerate(cells)]
+    cells = [
+        dict(code, id=str(i), metadata=dict(tags=t), source=s) for i, (s, t) in enumerate(cells)
+    ]
     notebook = dict(cells=cells, metadata={}, nbformat=4, nbformat_minor=5)
     (home / "job.ipynb").write_text(json.dumps(notebook))
 

@@ -92,7 +92,7 @@ def test_a_process_that_is_gone_ends_the_other(what, reason, tmp_path):
 
 @pytest.mark.slow
 def test_all_stop_after_the_same_step(tmp_path):
-    "TERM to the launcher, which asks both; what was learned is saved, and none waits for the other."
+    "TERM to the launcher, which asks both; what was learned is saved, and none waits for long."
     run, code, said, seconds = trouble(tmp_path, ASKED)
 
     assert code != 0 and seconds < 60, said
@@ -105,5 +105,7 @@ def test_all_stop_after_the_same_step(tmp_path):
 
 
 def test_the_trouble_is_what_is_meant():
-    assert all(name in what for name, what in zip(("KILL", "STOP", "TERM"), (KILLED, FROZEN, ASKED)))
+    assert all(
+        name in what for name, what in zip(("KILL", "STOP", "TERM"), (KILLED, FROZEN, ASKED))
+    )
     assert signal.SIGTERM

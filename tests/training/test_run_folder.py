@@ -117,7 +117,9 @@ def test_a_refused_training_removes_what_it_made_alone(tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
 
-    assert train(tmp_path / "mine", "-o", "size=20") == train(tmp_path / "new", "-o", "size=20") == 2
+    assert (
+        train(tmp_path / "mine", "-o", "size=20") == train(tmp_path / "new", "-o", "size=20") == 2
+    )
 
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
     assert not (tmp_path / "new").exists()
