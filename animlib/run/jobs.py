@@ -41,6 +41,7 @@ from ..models.registry import Method, configure, get_method, start_from_publishe
 from ..ranges import Count, Limit, Side, checked
 from ..storage import user_path, write_atomic
 from ..training.config import TrainCfg, pair_sampler
+from ..training.folder import read_config
 from ..training.loop import fit
 from ..training.state import RunState, save_model
 from ..viz.draw import comparison
@@ -233,7 +234,7 @@ def evaluate_run(
         save_model(file, model, True, **info)
         model = load_animator(file)
     if data is None:  # the header names only the end of a path
-        data = json.loads((run / "config.json").read_text())["data"]
+        data = read_config(run / "config.json")["data"]
     source = as_source(data, model.cfg.size, progress=progress)
     metrics = evaluate(model, source, limit, progress)
     save_model(file, model, half, **info, metrics=metrics)
