@@ -6,7 +6,6 @@
 __all__ = ["NEARER", "shape_distance", "advise", "animate_stream", "animate"]
 
 # %% ../nbs/12_practice/121_animation.ipynb #c03
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -23,6 +22,7 @@ from .inference import animate_frames, find_keypoints, inference_mode, ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.files import note
 from .media.write import Video, VideoWriter
+from .ranges import Batch, Fit, FrameSize, MotionScale, Precision, checked
 from animlib.retarget.transfer import (
     absolute,
     check_mode,
@@ -80,15 +80,6 @@ def _best_of(kp_s: Keypoints, found: list[Keypoints]) -> Keypoints:  # batch 1
     return kp_d[[index]]
 
 
-def _scale(scale, kp_s: Keypoints, kp_d0: Keypoints) -> float:
-    "The number by which displacements are multiplied."
-    if scale == "auto":
-        return figure_scale(kp_s, kp_d0)
-    if isinstance(scale, (int, float)) and 0 < scale < math.inf:
-        return float(scale)
-    raise InputError(f"scale: expected 'auto' or a number above 0, found {scale!r}")
-
-
 def _retargeting(
     model: Animator, mode: str, kp_s: Keypoints, kp_d0: Keypoints, scale
 ) -> Callable:  # driving keypoints -> keypoints of the result
@@ -96,21 +87,23 @@ def _retargeting(
     if mode == "absolute":
         return partial(absolute, kp_s)
     if mode == "relative":
-        return partial(relative, kp_s, kp_d0=kp_d0, scale=_scale(scale, kp_s, kp_d0))
+        factor = figure_scale(kp_s, kp_d0) if scale == "auto" else scale
+        return partial(relative, kp_s, kp_d0=kp_d0, scale=factor)
     check_mode(mode, model.disentangler is not None)
     return partial(model.disentangler.retarget, kp_s)
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c29a
+@checked
 def animate_stream(
     model: Animator,  # from `ready`
     source: Tensor,  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
     frames: Iterable,  # driving, uint8 `[h,w,3]`, one after the other: a file, or a camera
     mode: str = "relative",  # one of MODES
     best_frame: bool = False,  # start relative motion from the frame nearest to the source's pose
-    scale="auto",  # of relative motion: 'auto' compares the figures' sizes; or a number
-    batch: int = 16,  # frames at a time
-    precision: str = "no",  # no | bf16
+    scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
+    batch: Batch = 16,  # frames at a time
+    precision: Precision = "no",
 ) -> Iterator[np.ndarray]:  # uint8 `[<=batch,h,w,3]`
     "Animate a stream of frames as it comes; the best frame is known when all have come."
     device = next(model.parameters()).device
@@ -153,6 +146,7 @@ def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) ->
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c35
+@checked
 def animate(
     model,  # an Animator, a name of the zoo, or a path
     source,  # path, array or tensor `[3,h,w]` of an image; a list where the model uses several
@@ -160,12 +154,12 @@ def animate(
     out=None,  # file to write: mp4 mov mkv webm gif webp png or a folder/; None: return a Video
     mode: str = "relative",  # one of MODES
     best_frame: bool = False,  # start relative motion from the frame nearest to the source's pose
-    scale="auto",  # of relative motion: 'auto' compares the figures' sizes; or a number
-    size=None,  # of the result: pixels, or (rows, columns); None: what the model was trained on
-    fit: str = "crop",  # how images of another shape are fitted: crop | stretch | pad
-    batch: int = 16,  # frames at a time
+    scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
+    size: FrameSize | None = None,  # pixels, or (rows, columns); None: the model's own
+    fit: Fit = "crop",  # how images of another shape are fitted
+    batch: Batch = 16,  # frames at a time
     device="auto",  # auto | cuda | mps | cpu
-    precision: str = "no",  # no | bf16
+    precision: Precision = "no",
     progress: bool = True,  # show a bar
 ) -> "Video|Path":  # as many frames as the driving video, at its speed, with its sound
     "One image moved by one video."
