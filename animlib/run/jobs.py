@@ -160,6 +160,12 @@ def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, T
     return network, own(network, cfg) if own else discriminator_terms(network)
 
 
+def _training_data(source: DataSource, training: TrainCfg) -> Clips | ByIdentity:
+    "The clips, or one of each identity at a time; groups of sources draw identities anyway."
+    clips = source.clips("train")
+    return ByIdentity(clips) if training.id_sampling and not training.sources else clips
+
+
 @checked
 def train(
     method: str,  # fomm, ...: `animlib models` lists them
@@ -177,19 +183,18 @@ def train(
 ) -> Path:  # the run's folder
     "Train a method on data; `animlib train` and the train notebook call it."
     cfg, training = configure(method, preset, **options)
-    run = user_path(run, "run")
     source = as_source(data, cfg.size, clips, frames, progress)
     paper = get_method(method)
     torch.manual_seed(training.seed)
     model = paper.build(cfg)
     discriminator, discriminator_losses = _discriminator(paper, cfg)
-    _begin(model, training, init, resume and RunState(run).newest_step() > 0)
+    _begin(model, training, init, resume and RunState(user_path(run, "run")).newest_step() > 0)
     fit(
         model,
         paper.losses(cfg, discriminator=discriminator),
         training_data(source.clips("train"), training),
         training,
-        run,
+        user_path(run, "run"),
         device=device,
         data_name=source.name,
         resume=resume,
@@ -201,7 +206,7 @@ def train(
         progress=progress,
         **({"init": Path(init).name} if init else {}),
     )
-    return run
+    return user_path(run, "run")
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c24
