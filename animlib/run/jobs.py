@@ -160,12 +160,6 @@ def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, T
     return network, own(network, cfg) if own else discriminator_terms(network)
 
 
-def _training_data(source: DataSource, training: TrainCfg) -> Clips | ByIdentity:
-    "The clips, or one of each identity at a time; groups of sources draw identities anyway."
-    clips = source.clips("train")
-    return ByIdentity(clips) if training.id_sampling and not training.sources else clips
-
-
 @checked
 def train(
     method: str,  # fomm, ...: `animlib models` lists them
