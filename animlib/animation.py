@@ -5,23 +5,19 @@
 # %% auto #0
 __all__ = [
     "NEARER",
-    "batches",
-    "Driving",
-    "open_driving",
-    "Source",
-    "open_source_images",
+    "EMPTY",
     "shape_distance",
     "advise",
+    "pixel_spread",
+    "advise_start",
     "animate_stream",
     "animate",
 ]
 
 # %% ../nbs/12_practice/121_animation.ipynb #c03
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +26,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .animator import Animator
-from .core import InputError, Keypoints, as_images, expect_shape
+from .core import InputError, Keypoints
 from .inference import animate_frames, find_keypoints, inference_mode, ready
-from .media.image import resize_frame
-from .media.read import open_video, read_image
+from .inputs import Driving, batches, open_driving, open_source_images
+from .media.files import note
 from .media.write import Video, VideoWriter
+from .ranges import Batch, Fit, FrameSize, MotionScale, Precision, checked
 from animlib.retarget.transfer import (
     absolute,
     check_mode,
@@ -44,100 +41,6 @@ from animlib.retarget.transfer import (
 )
 from .retarget.transfer import best_frame as nearest_frame
 from .viz.images import to_uint8
-
-
-# %% ../nbs/12_practice/121_animation.ipynb #c16
-def batches(
-    frames: Iterable,  # uint8 `[h,w,3]`, one after the other
-    size: int,  # frames in a batch
-    device="cpu",
-) -> Iterator[Tensor]:  # float `[<=size,3,h,w]` in [0,1]
-    "A stream of frames in batches; no more than one batch is held."
-    if size < 1:
-        raise InputError(f"batch: expected 1 or more frames, found {size}")
-    frames = iter(frames)
-    while chunk := list(islice(frames, size)):
-        yield as_images(torch.from_numpy(np.stack(chunk)), device)
-
-
-# %% ../nbs/12_practice/121_animation.ipynb #c19
-@dataclass(frozen=True)
-class Driving:
-    "A driving video; every call of `frames` is a new pass over it."
-
-    frames: Callable  # (size=None, fit="crop") -> uint8 `[h,w,3]`, one after the other
-    fps: float  # frames per second
-    sound: str | None  # file whose sound goes with it
-    count: int | None  # of frames; None where the file does not count them
-    path: Path | None = None  # of a file
-
-
-def _driving_file(path) -> Driving:
-    file = open_video(path)
-    sound = str(path) if file.info.has_sound else None
-    return Driving(file.frames, file.info.fps, sound, file.info.frames, file.info.path)
-
-
-def _driving_video(video: Video) -> Driving:
-    def frames(size=None, fit="crop"):
-        for frame in video.frames.numpy():
-            yield frame if size is None else resize_frame(frame, size, fit)
-
-    return Driving(frames, video.fps, video.sound, len(video))
-
-
-# %% ../nbs/12_practice/121_animation.ipynb #c19a
-def open_driving(
-    x,  # path of anything that `open_video` opens, `Video`, or tensor `[t,3,h,w]` in [0,1]
-) -> Driving:
-    "A driving video, whatever it comes as; of at least two frames."
-    if isinstance(x, Tensor):
-        expect_shape(x, "t c h w", c=3)
-        x = Video.from_tensor(x)
-    if isinstance(x, Video):
-        driving = _driving_video(x)
-    elif isinstance(x, (str, Path)):
-        driving = _driving_file(x)
-    else:
-        raise InputError(
-            "driving: expected a path, a Video or a tensor [t,3,h,w], "
-            f"found {type(x).__name__}; arrays: Video(frames)"
-        )
-    count = driving.count or len(list(islice(driving.frames(), 2)))
-    if count < 2:
-        raise InputError(
-            f"{driving.path or 'driving'}: expected a driving video of at least 2 frames, "
-            "found one image; nothing can move"
-        )
-    return driving
-
-
-# %% ../nbs/12_practice/121_animation.ipynb #c21
-@dataclass(frozen=True)
-class Source:
-    "The source images that a model uses, in one size."
-
-    images: Tensor  # `[1,3,h,w]`, or `[1,n,3,h,w]` where it uses several
-    used: int  # how many it uses
-    given: int  # how many there were
-
-
-def open_source_images(
-    x,  # path, array or tensor of an image, or a list of them
-    n: int | None = 1,  # images the model uses; None: any number
-    size=None,  # pixels, or (rows, columns); None keeps the first image's own
-    fit: str = "crop",  # crop | stretch | pad
-) -> Source:
-    "The source images, whatever they come as."
-    is_batch = isinstance(x, (Tensor, np.ndarray)) and x.ndim == 4
-    given = list(x) if is_batch or isinstance(x, (list, tuple)) else [x]
-    if not given:
-        raise InputError("source: expected an image, found an empty list")
-    first = read_image(given[0], size, fit)
-    images = [first, *(read_image(image, tuple(first.shape[1:]), fit) for image in given[1:n])]
-    several = first if len(images) == 1 else torch.stack(images)
-    return Source(several[None], len(images), len(given))
-
 
 # %% ../nbs/12_practice/121_animation.ipynb #c24
 # The nearest frame is worth starting from where its shape distance is below this part of the
@@ -175,9 +78,32 @@ def advise(
     ]
 
 
-def _print_notes(lines: Iterable[str]):
-    for line in lines:
-        print(f"animlib: note: {line}", file=sys.stderr)
+# %% ../nbs/12_practice/121_animation.ipynb #e02
+EMPTY = 0.02  # pixels of a frame that shows nothing spread less: 5 of 255 grey levels
+
+
+def pixel_spread(
+    frames: Tensor,  # `[t,3,h,w]` in [0,1]
+) -> Tensor:  # `[t]`, standard deviation of the pixels, of the channel that has most
+    "How far a frame is from one colour."
+    return frames.float().std((-2, -1)).amax(-1)
+
+
+def advise_start(
+    spread: Tensor,  # `[t]`, from `pixel_spread`, of the driving frames
+    has_points: bool = True,  # False: a method with a code (X2Face)
+    mode: str = "relative",  # one of MODES
+) -> list[str]:  # one sentence, or none
+    "What to do about a driving video whose first frame shows nothing."
+    if mode != "relative" or spread[0] >= EMPTY:
+        return []
+    shown = (spread >= EMPTY).nonzero()
+    if not len(shown):
+        return ["no frame of the driving shows anything; give another video"]
+    cure = "best_frame=True (--best-frame) starts from one that does"
+    if not has_points:
+        cure = f"cut the video: let it begin with frame {int(shown[0])}"
+    return [f"frame 0 of the driving shows nothing, and motion is measured from it; {cure}"]
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c29
@@ -191,15 +117,6 @@ def _best_of(kp_s: Keypoints, found: list[Keypoints]) -> Keypoints:  # batch 1
     return kp_d[[index]]
 
 
-def _scale(scale, kp_s: Keypoints, kp_d0: Keypoints) -> float:
-    "The number by which displacements are multiplied."
-    if scale == "auto":
-        return figure_scale(kp_s, kp_d0)
-    if isinstance(scale, (int, float)) and scale > 0:
-        return float(scale)
-    raise InputError(f"scale: expected 'auto' or a number above 0, found {scale!r}")
-
-
 def _retargeting(
     model: Animator, mode: str, kp_s: Keypoints, kp_d0: Keypoints, scale
 ) -> Callable:  # driving keypoints -> keypoints of the result
@@ -207,27 +124,39 @@ def _retargeting(
     if mode == "absolute":
         return partial(absolute, kp_s)
     if mode == "relative":
-        return partial(relative, kp_s, kp_d0=kp_d0, scale=_scale(scale, kp_s, kp_d0))
+        factor = figure_scale(kp_s, kp_d0) if scale == "auto" else scale
+        return partial(relative, kp_s, kp_d0=kp_d0, scale=factor)
     check_mode(mode, model.disentangler is not None)
     return partial(model.disentangler.retarget, kp_s)
 
 
+def _watched(
+    model: Animator, parts: Iterable[Tensor], precision: str, spread: list[Tensor]
+) -> Iterator[Keypoints]:
+    "The keypoints of each batch of frames; `spread` remembers how much each frame shows."
+    for images in parts:
+        spread.append(pixel_spread(images).cpu())
+        yield find_keypoints(model, images, precision)
+
+
 # %% ../nbs/12_practice/121_animation.ipynb #c29a
+@checked
 def animate_stream(
     model: Animator,  # from `ready`
     source: Tensor,  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
     frames: Iterable,  # driving, uint8 `[h,w,3]`, one after the other: a file, or a camera
     mode: str = "relative",  # one of MODES
     best_frame: bool = False,  # start relative motion from the frame nearest to the source's pose
-    scale="auto",  # of relative motion: 'auto' compares the figures' sizes; or a number
-    batch: int = 16,  # frames at a time
-    precision: str = "no",  # no | bf16
+    scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
+    batch: Batch = 16,  # frames at a time
+    precision: Precision = "no",
 ) -> Iterator[np.ndarray]:  # uint8 `[<=batch,h,w,3]`
     "Animate a stream of frames as it comes; the best frame is known when all have come."
     device = next(model.parameters()).device
     with inference_mode(model, precision):
         prepared = model.prepare(source.to(device))
-    found = (find_keypoints(model, images, precision) for images in batches(frames, batch, device))
+    spread: list[Tensor] = []
+    found = _watched(model, batches(frames, batch, device), precision, spread)
     retarget = None
     if best_frame and mode == "relative":
         found = [replace(kp_d, heat=None) for kp_d in found]
@@ -242,17 +171,18 @@ def animate_stream(
         yield to_uint8(animate_frames(model, prepared, retarget(kp_d), precision))
     if positions:
         kp_all = Keypoints(torch.cat(positions))
-        _print_notes(advise(prepared.kp.to("cpu"), kp_all, mode) + model.motion_warnings(kp_all))
+        start = advise_start(torch.cat(spread), kp_all.xy.shape[1] > 0, mode)
+        pose = start or advise(prepared.kp.to("cpu"), kp_all, mode)
+        for line in pose + model.motion_warnings(kp_all):
+            note(line)
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c34
-def _open_output(out, driving: Driving) -> VideoWriter:
-    "The writer of the result: another file than the driving video."
-    if driving.path is not None and Path(out).expanduser().resolve() == driving.path.resolve():
-        raise InputError(
-            f"{out}: expected a new file for the result, found the driving video; name another one"
-        )
-    return VideoWriter(out, driving.fps, driving.sound)
+def _open_output(out, source, driving: Driving) -> VideoWriter:
+    "The writer of the result: it replaces none of the inputs."
+    sources = source if isinstance(source, (list, tuple)) else [source]
+    inputs = {"the driving video": [driving.path], "the source image": sources}
+    return VideoWriter(out, driving.fps, driving.sound, inputs)
 
 
 def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) -> Iterator:
@@ -265,6 +195,7 @@ def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) ->
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c35
+@checked
 def animate(
     model,  # an Animator, a name of the zoo, or a path
     source,  # path, array or tensor `[3,h,w]` of an image; a list where the model uses several
@@ -272,23 +203,23 @@ def animate(
     out=None,  # file to write: mp4 mov mkv webm gif webp png or a folder/; None: return a Video
     mode: str = "relative",  # one of MODES
     best_frame: bool = False,  # start relative motion from the frame nearest to the source's pose
-    scale="auto",  # of relative motion: 'auto' compares the figures' sizes; or a number
-    size=None,  # of the result: pixels, or (rows, columns); None: what the model was trained on
-    fit: str = "crop",  # how images of another shape are fitted: crop | stretch | pad
-    batch: int = 16,  # frames at a time
+    scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
+    size: FrameSize | None = None,  # pixels, or (rows, columns); None: the model's own
+    fit: Fit = "crop",  # how images of another shape are fitted
+    batch: Batch = 16,  # frames at a time
     device="auto",  # auto | cuda | mps | cpu
-    precision: str = "no",  # no | bf16
+    precision: Precision = "no",
     progress: bool = True,  # show a bar
 ) -> "Video|Path":  # as many frames as the driving video, at its speed, with its sound
     "One image moved by one video."
     check_mode(mode)
     driving = open_driving(driving)
-    writer = None if out is None else _open_output(out, driving)
+    writer = None if out is None else _open_output(out, source, driving)
     model = ready(model, device)
     source = open_source_images(source, model.n_sources, size or model.cfg.size, fit)
     if source.used < source.given:
         count = f"{source.used} of the {source.given}"
-        _print_notes([f"{model.method} uses {count} source images: the first"])
+        note(f"{model.method} uses {count} source images: the first")
     frames = driving.frames(tuple(source.images.shape[-2:]), fit)
     made = animate_stream(model, source.images, frames, mode, best_frame, scale, batch, precision)
     made = _with_bar(made, driving.count, progress)

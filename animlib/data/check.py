@@ -17,6 +17,7 @@ from ..core import InputError
 from .folder import clip_paths, split_paths
 from ..media.image import IMAGE_SUFFIXES, image_files, natural_key, resize_frame
 from ..media.read import VIDEO_SUFFIXES, open_video
+from ..storage import user_path
 
 # %% ../../nbs/01_data/011a_data.check.ipynb #q06
 Finding = tuple[str, str, str]  # where, what, what to do
@@ -122,7 +123,7 @@ def _digest(path: Path) -> str:
     "Of all bytes of a file, or of a frame folder."
     digest = hashlib.sha256()
     for file in image_files(path) if path.is_dir() else [path]:
-        digest.update(file.read_bytes())
+        digest.update(file.read_bytes() if file.is_file() else bytes(file))
     return digest.hexdigest()
 
 
@@ -166,7 +167,7 @@ def check_folder(
     folder,  # what one would give to `open_folder`
 ) -> Report:
     "Everything that is wrong with a folder of videos, and how to mend it."
-    folder = Path(folder).expanduser()
+    folder = user_path(folder, "folder")
     paths = split_paths(folder)
     report = Report(folder)
     name = folder.resolve().name

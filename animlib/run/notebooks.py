@@ -31,6 +31,7 @@ from ..process import note
 from ..ranges import check_value
 from .reports import beside, hand_over, keep_failed
 from ..storage import user_path, write_atomic
+from ..untrusted import readable
 from ..zoo.hub import share
 
 
@@ -87,7 +88,7 @@ def notebook_file(
     notebook: str | os.PathLike,  # a path, or the name of a shipped pipeline
 ) -> Path:
     "The file of a notebook."
-    path = Path(notebook).expanduser()
+    path = user_path(notebook, "notebook")
     if path.is_file():
         return path
     shipped = {p.stem: p for p in sorted(share("pipelines").glob("*.ipynb"))}
@@ -113,15 +114,11 @@ def notebook_parameters(
 ) -> dict[str, Parameter]:  # by name
     "What a notebook can be given: the assignments of its one cell tagged `parameters`."
     path = notebook_file(notebook)
-    try:
+    remedy = "open it in JupyterLab and save it again"
+    with readable(path, "a notebook with a cell of parameters", remedy, "something else"):
         tagged = _parameters_cells(path)
         if len(tagged) == 1:
             return _assigned(tagged[0])
-    except (ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise InputError(
-            f"{path}: expected a notebook with a cell of parameters, found something else "
-            f"({error}); open it in JupyterLab and save it again"
-        ) from error
     raise InputError(
         f"{path}: expected one cell tagged `parameters`, found {len(tagged)}; tag the cell with "
         "the defaults and no other: without it the defaults would overwrite what is given"
@@ -267,7 +264,8 @@ def run_notebook(
     given = check_parameters(notebook, parameters or {})
     out = _output_file(out, path)
     execute_notebook, CellError = _papermill()
-    if cwd is not None and not Path(cwd).is_dir():
+    folder = Path() if cwd is None else user_path(cwd, "cwd")
+    if not folder.is_dir():
         raise InputError(f"cwd {cwd}: expected a folder, found none; make it first")
     with beside(out) as part:
         try:
@@ -278,7 +276,7 @@ def run_notebook(
                     given,
                     kernel_name="python3",
                     language="python",
-                    cwd=str(Path(cwd or ".").resolve()),
+                    cwd=str(folder.resolve()),
                     progress_bar=progress,
                 )
         except CellError as error:

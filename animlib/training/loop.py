@@ -6,22 +6,22 @@
 __all__ = ["Objective", "DiscriminatorObjective", "Trainer", "fit"]
 
 # %% ../../nbs/02_training/025_training.loop.ipynb #c03
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..animator import Model
-from ..core import required
+from ..core import InputError, required
 from ..losses.reconstruction import Term, total_loss
 from ..process import Stopped, StopRequest
-from .config import TrainCfg, draw_batch, pair_sampler
+from .config import TrainCfg, draw_batch, in_steps, pair_sampler
 from .folder import RunFolder, follow_plan, run_config
+from .optimise import Optimized, named_parts
 from .peers import Peers, make_accelerator, resumable, with_shared_norms
 from .record import Record, is_due
 from .state import RunState, save_model
@@ -56,39 +56,19 @@ class DiscriminatorObjective(nn.Module):
         return total_loss(self.losses, step)
 
 
-# %% ../../nbs/02_training/025_training.loop.ipynb #c30
-class _Optimized:
-    "An objective as Accelerate sees it, with an Adam and a schedule of its own."
-
-    def __init__(self, accelerator: Accelerator, objective: nn.Module, cfg: TrainCfg, lr: float):
-        self.accelerator = accelerator
-        self.cfg = cfg
-        objective = objective.to(  # type: ignore[call-overload]  # lacks `memory_format`
-            accelerator.device, memory_format=torch.channels_last
-        )
-        weights = [weight for weight in objective.parameters() if weight.requires_grad]
-        adam = torch.optim.Adam(weights, lr, cfg.betas, weight_decay=cfg.weight_decay)
-        milestones = [max(1, round(part * cfg.steps)) for part in cfg.milestones]
-        self.schedule = torch.optim.lr_scheduler.MultiStepLR(adam, milestones)
-        self.objective, self.adam = accelerator.prepare(objective, adam)
-
-    @property
-    def lr(self) -> float:
-        "The learning rate of the next step."
-        return float(self.schedule.get_last_lr()[0])
-
-    def minimise(self, loss: Tensor):
-        "One step of Adam down the gradient of this loss."
-        self.adam.zero_grad()
-        self.accelerator.backward(loss)
-        if self.cfg.clip:
-            weights = self.objective.parameters()
-            self.accelerator.clip_grad_norm_(weights, self.cfg.clip, self.cfg.clip_norm)
-        self.adam.step()
-        self.schedule.step()
-
-
 # %% ../../nbs/02_training/025_training.loop.ipynb #c33
+def _n_clips(data, cfg: TrainCfg) -> int:
+    "How many clips the data have, where the options count in epochs."
+    if not cfg.epochs:
+        return 0
+    if not isinstance(data, Sized):
+        raise InputError(
+            "epochs: expected data that know how many clips they are, "
+            f"found {type(data).__name__}; give steps"
+        )
+    return len(data)
+
+
 class Trainer:
     "The loop and what surrounds it; `fit` is the way in."
 
@@ -104,18 +84,20 @@ class Trainer:
         preview: Callable | None = None,
     ):
         self.data = data
-        self.cfg = cfg
         self.sampler = sampler
         self.preview = preview
         self.accelerator = make_accelerator(cfg, device)
         self.peers = Peers(self.accelerator)
+        self.cfg = cfg = in_steps(cfg, _n_clips(data, cfg), self.accelerator.num_processes)
         self.model = with_shared_norms(model, self.accelerator)
-        self.optimized = _Optimized(self.accelerator, Objective(self.model, losses), cfg, cfg.lr)
+        objective = Objective(self.model, losses)
+        clipped = named_parts(self.model, cfg.clip_parts)
+        self.optimized = Optimized(self.accelerator, objective, cfg, cfg.lr, clipped)
         self.parts = dict(
             model=self.model, opt=self.optimized.adam, sched=self.optimized.schedule
         )  # what a resumed run needs
         self.discriminator: nn.Module | None = None
-        self.optimized_discriminator: _Optimized | None = None
+        self.optimized_discriminator: Optimized | None = None
         self.folder = RunFolder(run)
         self.state = RunState(self.folder.path)
         self.start = 0  # the step to begin with
@@ -131,7 +113,7 @@ class Trainer:
         "Train a discriminator beside the model, on the steps that the model makes."
         objective = DiscriminatorObjective(discriminator.requires_grad_(True), losses)
         rate = self.cfg.discriminator_lr or self.cfg.lr
-        optimized = _Optimized(self.accelerator, objective, self.cfg, rate)
+        optimized = Optimized(self.accelerator, objective, self.cfg, rate)
         self.discriminator = discriminator
         self.optimized_discriminator = optimized
         self.parts |= dict(
