@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -129,8 +128,8 @@ class Trainer:
             config = run_config(self.model.method, cfg, self.cfg, data_name)
             defaults = run_config(self.model.method, type(cfg)(), TrainCfg())
             self.folder.open(config, resume, defaults)
-            path, device = self.folder.path, self.accelerator.device
-            self.record = Record(path, self.cfg, device, self.batch, tensorboard)
+            device = self.accelerator.device
+            self.record = Record(self.folder.path, self.cfg, device, self.batch, tensorboard)
             self.parts["reports"] = self.record.reports
         self.accelerator.wait_for_everyone()
         if resume:
