@@ -15,7 +15,15 @@ from difflib import get_close_matches
 from . import __version__
 from .process import stoppable
 from .run import commands
-from .run.commands import Usage, batch_size, count, frame_size, motion_scale, path, steps
+from animlib.run.commands import (
+    Usage,
+    batch_size,
+    count,
+    frame_size,
+    motion_scale,
+    path,
+    steps,
+)
 from .run.endings import ending, how_to_go_on
 
 

@@ -86,8 +86,8 @@ class Trainer:
         self.sampler = sampler
         self.preview = preview
         self.accelerator = make_accelerator(cfg, device)
-        self.cfg = cfg = in_steps(cfg, _n_clips(data, cfg), self.accelerator.num_processes)
         self.peers = Peers(self.accelerator)
+        self.cfg = cfg = in_steps(cfg, _n_clips(data, cfg), self.accelerator.num_processes)
         self.model = with_shared_norms(model, self.accelerator)
         objective = Objective(self.model, losses)
         clipped = named_parts(self.model, cfg.clip_parts)
@@ -128,8 +128,8 @@ class Trainer:
             config = run_config(self.model.method, cfg, self.cfg, data_name)
             defaults = run_config(self.model.method, type(cfg)(), TrainCfg())
             self.folder.open(config, resume, defaults)
-            path, device = self.folder.path, self.accelerator.device
-            self.record = Record(path, self.cfg, device, self.batch, tensorboard)
+            device = self.accelerator.device
+            self.record = Record(self.folder.path, self.cfg, device, self.batch, tensorboard)
             self.parts["reports"] = self.record.reports
         self.accelerator.wait_for_everyone()
         if resume:

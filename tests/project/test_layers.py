@@ -38,7 +38,7 @@ dense: blend contributions
 generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
-training: config state folder record optimise peers loop
+training: config optimise state folder record peers loop
 models: registry *
 zoo: old_names tensors files checkpoint official.facts official.* convert hub
 inference inputs animation

@@ -124,7 +124,8 @@ def writes_to(folder: Path, event: str, args: tuple) -> bool:
         path, mode, flags = args
         changes = bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
     else:
-        path, changes = (args or [None])[0], event in WRITES
+        path = (args or [None])[0]
+        changes = event in WRITES
     return changes and isinstance(path, (str, os.PathLike)) and str(path).startswith(str(folder))
 
 

@@ -214,7 +214,9 @@ class FullAt:
     "A writer that finds no space the n-th time."
 
     def __init__(self, write, n: int, error: Exception):
-        self.write, self.left, self.error = write, n, error
+        self.write = write
+        self.left = n
+        self.error = error
 
     def __call__(self, *args, **options):
         self.left -= 1
@@ -265,7 +267,8 @@ class TooFar:
     "Adam, of which the step of that number leads to infinity."
 
     def __init__(self, step: int):
-        self.left, self.adam = step, torch.optim.Adam.step
+        self.left = step
+        self.adam = torch.optim.Adam.step
 
     def __call__(self, adam, *args, **options):
         self.adam(adam, *args, **options)
