@@ -140,6 +140,7 @@ def guess_value(text: str) -> Any:
         return text
 
 
+# %% ../nbs/00_foundations/001d_options.ipynb #a29b
 def _parse(text: str, kind) -> Any:
     "What a text could mean as a value of a kind; where it means nothing, the text."
     origin = get_origin(kind)

@@ -51,7 +51,8 @@ class Slider(Animator):
         return Keypoints(rearrange(self.detector(frames), "b xy 1 1 -> b 1 xy"))
 
     def forward(self, source, driving):
-        kp_s, kp_d = self.find(source), self.find(driving)
+        kp_s = self.find(source)
+        kp_d = self.find(driving)
         grid = identity_grid(16, 16) + rearrange(kp_s.xy - kp_d.xy, "b 1 xy -> b 1 1 xy")
         flow = Flow(GridWarp(grid))
         return Step(source, driving, kp_s, kp_d, flow, flow.warp(source, "border"), self)
