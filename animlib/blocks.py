@@ -32,6 +32,9 @@ import torch.nn.functional as F
 from einops import repeat
 from torch import Tensor, nn
 
+from .options import Config
+from .ranges import Depth, Width
+
 
 # %% ../nbs/00_foundations/004_blocks.ipynb #c09
 def widths(
@@ -83,12 +86,12 @@ class Residual(nn.Module):
 
 # %% ../nbs/00_foundations/004_blocks.ipynb #c17a
 @dataclass(frozen=True)
-class HourglassCfg:
+class HourglassCfg(Config):
     "The size of an hourglass."
 
-    width: int = 32  # channels at full resolution
-    depth: int = 5  # halvings
-    max_width: int = 256  # no level has more channels
+    width: Width = 32  # channels at full resolution
+    depth: Depth = 5  # halvings
+    max_width: Width = 256  # no level has more channels
 
 
 # %% ../nbs/00_foundations/004_blocks.ipynb #c18

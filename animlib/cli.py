@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 from . import __version__
 from .run import commands
-from .run.commands import Usage, frame_size, motion_scale, positive_int
+from .run.commands import Usage, by_kind
 
 
 # %% ../nbs/13_runs/139_cli.ipynb #c14
@@ -82,10 +82,10 @@ def _add_animate(subparsers):
     add("--out", required=True, help=endings)
     _add_transfer(add)
     size = "of the result: 64, or rows x columns 64x96 (the model's)"
-    add("--size", type=frame_size, metavar="N", help=size)
+    add("--size", type=by_kind("FrameSize"), metavar="N", help=size)
     fits = ["crop", "stretch", "pad"]
     add("--fit", default="crop", choices=fits, help="how images of another shape are fitted (crop)")
-    add("--batch", type=positive_int, default=16, metavar="N", help="frames at a time (16)")
+    add("--batch", type=by_kind("Batch"), default=16, metavar="N", help="frames at a time (16)")
     add("--device", **_DEVICE)
     add("--precision", default="no", choices=["no", "bf16"], help="bf16: faster on most GPUs (no)")
     add("--config", metavar="YAML", help="that belongs to an official checkpoint")
@@ -101,7 +101,7 @@ def _add_transfer(add: Callable):
     best = "start relative motion from the driving frame most like the source"
     add("--best-frame", action="store_true", help=best)
     scale = "of relative motion: auto, or a number (auto)"
-    add("--scale", type=motion_scale, default="auto", help=scale)
+    add("--scale", type=by_kind("MotionScale"), default="auto", help=scale)
 
 
 def _add_train(subparsers):
@@ -126,13 +126,19 @@ def _add_train(subparsers):
         "torchrun takes --run for its own: there, --run-dir"
     )
     add("--run", "--run-dir", metavar="DIR", help=run)
-    add("--steps", type=positive_int, metavar="N", help="(the preset's)")
+    add("--steps", type=by_kind("Steps"), metavar="N", help="(the preset's)")
     add("--resume", action="store_true", help="go on with a run that was stopped")
     add("--device", **_DEVICE)
     add("--init", default="", metavar="MODEL", help="a model to start from: a zoo name or a file")
     add("--tensorboard", action="store_true", help="also write curves for tensorboard")
-    add("--clips", type=positive_int, default=1000, metavar="N", help="toy clips to render (1000)")
-    add("--frames", type=positive_int, default=16, metavar="N", help="of each toy clip (16)")
+    add(
+        "--clips",
+        type=by_kind("Count"),
+        default=1000,
+        metavar="N",
+        help="toy clips to render (1000)",
+    )
+    add("--frames", type=by_kind("Count"), default=16, metavar="N", help="of each toy clip (16)")
     option = "any option of the method or of training, such as lr=2e-4 or dense.width=16"
     add("-o", dest="option", action="append", default=[], metavar="key=value", help=option)
 
@@ -153,7 +159,7 @@ def _add_reconstruct(subparsers):
     add("--model", required=True, help=model)
     add("--data", required=True, help="toy:body, ..., or a folder of videos")
     add("--out", metavar="DIR", help="folder (runs/reconstruct-MODEL)")
-    add("--limit", type=positive_int, default=0, metavar="N", help="clips at most")
+    add("--limit", type=by_kind("Count"), default=0, metavar="N", help="clips at most")
     add("--device", **_DEVICE)
 
 

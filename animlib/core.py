@@ -8,8 +8,6 @@ __all__ = [
     "required",
     "expect_shape",
     "nearest",
-    "write_atomic",
-    "sha256",
     "as_images",
     "KeypointExtra",
     "Keypoints",
@@ -20,11 +18,8 @@ __all__ = [
 
 # %% ../nbs/00_foundations/001_core.ipynb #c03
 import difflib
-import hashlib
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -82,39 +77,6 @@ def nearest(
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"there are: {', '.join(names)}"
-
-
-# %% ../nbs/00_foundations/001_core.ipynb #c12
-def _default_mode() -> int:
-    "Permissions of a file that any program creates here: 0o666 without the umask."
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
-
-
-def write_atomic(
-    path: str | os.PathLike,  # where the file is to appear; its folder is made
-    write: Callable,  # called with the temporary path
-):
-    "`write(temporary path)`, then rename: the file is there whole or not at all."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        os.chmod(temporary, _default_mode())  # some writers make private files
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sha256(path: str | os.PathLike) -> str:  # 64 hexadecimal digits
-    "Fingerprint of a file, read in pieces of 1 MiB."
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 # %% ../nbs/00_foundations/001_core.ipynb #c15

@@ -25,7 +25,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ class Sampling:
 
     corners: bool = True  # -1 and 1 are the centres of border pixels; False: the outer edges
     resize_corners: bool = True  # the same, where a grid or a mask is resized
-    resize: str = "bilinear"  # how grids and masks are resized: bilinear | nearest
+    resize: Literal["bilinear", "nearest"] = "bilinear"  # how grids and masks are resized
 
 
 OURS = Sampling()

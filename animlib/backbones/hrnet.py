@@ -19,6 +19,7 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ from torch import Tensor, nn
 from ..animator import Backbone
 from .published import published_weights
 from .resnet import BasicBlock
+from ..options import Config
+from ..ranges import Blocks, Layers, Width
 
 
 # %% ../../nbs/10_motion_transformer/100_backbones.hrnet.ipynb #c09
@@ -119,15 +122,15 @@ class Parallel(nn.Module):
 
 # %% ../../nbs/10_motion_transformer/100_backbones.hrnet.ipynb #c27
 @dataclass(frozen=True)
-class BackboneCfg:
+class BackboneCfg(Config):
     "What turns a frame into features for patches (table 5)."
 
-    kind: str = "hrnet"  # hrnet | stem
-    width: int = 32  # of HRNet's finest resolution; 48 is HRNet-W48
-    blocks: int = 4  # residual blocks of each of its modules
-    modules: tuple[int, int] = (1, 4)  # of stage 2 (two resolutions) and of stage 3 (three)
-    stem_width: int = 64
-    stem_blocks: int = 4
+    kind: Literal["hrnet", "stem"] = "hrnet"
+    width: Width = 32  # of HRNet's finest resolution; 48 is HRNet-W48
+    blocks: Layers = 4  # residual blocks of each of its modules
+    modules: tuple[Layers, Layers] = (1, 4)  # of stage 2 (two resolutions) and of stage 3 (three)
+    stem_width: Width = 64
+    stem_blocks: Blocks = 4
 
 
 # %% ../../nbs/10_motion_transformer/100_backbones.hrnet.ipynb #c27a

@@ -16,7 +16,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from ..core import InputError, sha256
+from ..core import InputError
+from ..storage import sha256
 
 
 # %% ../../nbs/02_training/020_backbones.published.ipynb #c06a

@@ -24,6 +24,7 @@ from ..blocks import AntiAlias, Hourglass, HourglassCfg, conv_block, frame_strid
 from ..core import Flow, GridWarp, Keypoints
 from ..detectors.keypoint import GaussianMaps, heat_difference, shrinker
 from ..geometry import OURS, Sampling, full_precision, warp_each
+from ..ranges import Blocks, Depth, Factor, Kernel, Scale, Variance, Width
 
 
 # %% ../../nbs/04_monkeynet/042_dense.blend.ipynb #c09
@@ -62,12 +63,12 @@ def motion_evidence(
 class DenseCfg(HourglassCfg):
     "A dense stage that blends candidates: its U-Net, what it reads, what it predicts."
 
-    width: int = 64
-    depth: int = 5
-    max_width: int = 1024
-    scale: float = 0.25  # side of the motion's resolution over side of the frame
-    kernel: int = 7  # of the heads
-    variance: float = 0.01  # of the keypoints drawn for it, squared half-widths
+    width: Width = 64
+    depth: Depth = 5
+    max_width: Width = 1024
+    scale: Scale = 0.25  # side of the motion's resolution over side of the frame
+    kernel: Kernel = 7  # of the heads
+    variance: Variance = 0.01  # of the keypoints drawn for it, squared half-widths
     occlusion: bool = True  # predict which pixels of the warped source can be trusted
 
 
@@ -117,15 +118,15 @@ class DenseMotion(DenseStage):
 class PartMotionCfg(HourglassCfg):
     "Monkey-Net's dense stage."
 
-    width: int = 32
-    depth: int = 5
-    max_width: int = 1024
-    scale: float = 0.25  # side of the motion's resolution over side of the frame
-    groups: int = 2  # 1x1 layers for every candidate on its own
+    width: Width = 32
+    depth: Depth = 5
+    max_width: Width = 1024
+    scale: Scale = 0.25  # side of the motion's resolution over side of the frame
+    groups: Blocks = 2  # 1x1 layers for every candidate on its own
     coarse: bool = True  # part masks, eq. 4
     residual: bool = True  # residual flow; with neither, there is no flow
     appearance: bool = True  # it sees the source
-    norm: float = 100.0  # alpha of eq. 2 for its heatmaps; 0: each map's sum
+    norm: Factor = 100.0  # alpha of eq. 2 for its heatmaps; 0: each map's sum
 
 
 # %% ../../nbs/04_monkeynet/042_dense.blend.ipynb #c20a

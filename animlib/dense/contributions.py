@@ -15,6 +15,7 @@ __all__ = [
 # %% ../../nbs/09_tpsmm/093_dense.contributions.ipynb #c03
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import torch
 from einops import rearrange
@@ -26,6 +27,8 @@ from ..core import Flow, GridWarp, InputError, Keypoints
 from .blend import blend_grids
 from ..detectors.keypoint import GaussianMaps, heat_difference
 from ..geometry import OURS, Sampling, full_precision, warp_each
+from ..options import Config
+from ..ranges import Depth, Kernel, Range, Scale, Share, Variance, Width
 
 
 # %% ../../nbs/09_tpsmm/093_dense.contributions.ipynb #c09
@@ -44,13 +47,13 @@ def drop_candidates(
 
 # %% ../../nbs/09_tpsmm/093_dense.contributions.ipynb #c15a
 @dataclass(frozen=True)
-class DropoutCfg:
+class DropoutCfg(Config):
     "Dropout of whole candidates while the model learns."
 
-    rate: float = 0.3  # the highest
-    start: float = 0.1  # what is added on the way up
-    ramp: float = 0.1  # share of the training that a rise from 0 to `rate` takes
-    until: float = 0.35  # share after which nothing is dropped
+    rate: Annotated[float, Range(0, 0.99)] = 0.3  # the highest
+    start: Share = 0.1  # what is added on the way up
+    ramp: Share = 0.1  # share of the training that a rise from 0 to `rate` takes
+    until: Share = 0.35  # share after which nothing is dropped
     rescale: bool = True  # keep the expected sum of exponentials; False: as released
 
 
@@ -96,12 +99,12 @@ def _up_widths(n_in: int, cfg: HourglassCfg) -> list[int]:
 class ContributionCfg(HourglassCfg):
     "TPSMM's dense stage."
 
-    width: int = 64
-    depth: int = 5
-    max_width: int = 1024
-    scale: float = 0.25  # side of the motion's resolution over side of the frame
-    kernel: int = 7  # of the heads
-    variance: float = 0.01  # of the keypoints drawn for it, squared half-widths
+    width: Width = 64
+    depth: Depth = 5
+    max_width: Width = 1024
+    scale: Scale = 0.25  # side of the motion's resolution over side of the frame
+    kernel: Kernel = 7  # of the heads
+    variance: Variance = 0.01  # of the keypoints drawn for it, squared half-widths
     multi_mask: bool = True  # a mask for every scale of the generator; False: one
 
 

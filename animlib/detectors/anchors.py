@@ -13,6 +13,7 @@ __all__ = [
 
 # %% ../../nbs/08_dam/080_detectors.anchors.ipynb #c03
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from einops import einsum, rearrange
@@ -22,6 +23,7 @@ from ..blocks import conv_block
 from ..core import InputError, KeypointExtra, Keypoints
 from .jacobian import JacobianDetector, JacobianDetectorCfg
 from ..geometry import OURS, Sampling, warp_each
+from ..ranges import Range, Width
 
 
 # %% ../../nbs/08_dam/080_detectors.anchors.ipynb #c09
@@ -44,9 +46,10 @@ class LatentAnchors(KeypointExtra):
 class AnchorDetectorCfg(JacobianDetectorCfg):
     "A detector of motion anchors and latent anchors."
 
-    attention_width: int = 64  # features that are compared
-    attention_divisor: int = 0  # its root divides the products; 0: attention_width
-    ignored: tuple[int, ...] = ()  # motion anchors that get no attention
+    attention_width: Width = 64  # features that are compared
+    # its root divides the products; 0: attention_width
+    attention_divisor: Annotated[int, Range(0, 10**6)] = 0
+    ignored: tuple[Annotated[int, Range(0, 255)], ...] = ()  # motion anchors that get no attention
 
 
 # %% ../../nbs/08_dam/080_detectors.anchors.ipynb #c09b

@@ -14,14 +14,16 @@ from torch import Tensor, nn
 from ..animator import Detector
 from ..backbones.resnet import ResNet18
 from ..core import Keypoints
+from ..options import Config
+from ..ranges import Width
 
 
 # %% ../../nbs/09_tpsmm/091_detectors.groups.ipynb #c20
 @dataclass(frozen=True)
-class GroupDetectorCfg:
+class GroupDetectorCfg(Config):
     "The detector of TPSMM."
 
-    width: int = 64  # of the ResNet-18; 64 is the standard one
+    width: Width = 64  # of the ResNet-18; 64 is the standard one
 
 
 class GroupDetector(Detector):

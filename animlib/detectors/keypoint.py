@@ -29,6 +29,7 @@ from animlib.heatmaps import (
     principal_variances,
     spatial_softmax,
 )
+from ..ranges import Depth, Kernel, Padding, Scale, Temperature, Width
 
 
 # %% ../../nbs/04_monkeynet/040_detectors.keypoint.ipynb #c09
@@ -97,13 +98,13 @@ def shrinker(
 class DetectorCfg(HourglassCfg):
     "A detector that scores every pixel: its U-Net and its heads."
 
-    width: int = 32
-    depth: int = 5
-    max_width: int = 1024
-    scale: float = 0.25  # side of what it reads over side of the frame
-    temperature: float = 0.1  # of the spatial softmax
-    kernel: int = 7  # of the heads
-    pad: int = 0  # of the heads; 0 as released
+    width: Width = 32
+    depth: Depth = 5
+    max_width: Width = 1024
+    scale: Scale = 0.25  # side of what it reads over side of the frame
+    temperature: Temperature = 0.1  # of the spatial softmax
+    kernel: Kernel = 7  # of the heads
+    pad: Padding = 0  # of the heads; 0 as released
 
 
 # %% ../../nbs/04_monkeynet/040_detectors.keypoint.ipynb #c27a

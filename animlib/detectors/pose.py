@@ -17,19 +17,21 @@ from ..core import Keypoints
 from .keypoint import GaussianMaps
 from ..geometry import Size
 from ..heatmaps import expected_xy, spatial_softmax
+from ..options import Config
+from ..ranges import Blocks, Depth, Kernel, Layers, Temperature, Variance, Width
 
 
 # %% ../../nbs/06_pose_attentive/061_detectors.pose.ipynb #c09
 @dataclass(frozen=True)
-class EncoderCfg:
+class EncoderCfg(Config):
     "The shared encoder; what the paper leaves open is ours."
 
-    width: int = 64  # channels at full resolution
-    max_width: int = 512
-    downs: int = 3  # halvings down to where poses are compared
-    blocks: int = 2  # residual blocks
-    kernel: int = 7  # of the first convolution
-    temperature: float = 0.1  # of the spatial softmax of its keypoints
+    width: Width = 64  # channels at full resolution
+    max_width: Width = 512
+    downs: Depth = 3  # halvings down to where poses are compared
+    blocks: Blocks = 2  # residual blocks
+    kernel: Kernel = 7  # of the first convolution
+    temperature: Temperature = 0.1  # of the spatial softmax of its keypoints
 
 
 # %% ../../nbs/06_pose_attentive/061_detectors.pose.ipynb #c09a
@@ -72,13 +74,13 @@ class PoseDetector(Detector):
 
 # %% ../../nbs/06_pose_attentive/061_detectors.pose.ipynb #c22
 @dataclass(frozen=True)
-class PoseCfg:
+class PoseCfg(Config):
     "The embedding of a pose: 'a couple of convolutions' on Gaussians; sizes are ours."
 
-    width: int = 128  # channels
-    layers: int = 2
-    kernel: int = 3
-    variance: float = 0.01  # of a keypoint's Gaussian, squared half-widths
+    width: Width = 128  # channels
+    layers: Layers = 2
+    kernel: Kernel = 3
+    variance: Variance = 0.01  # of a keypoint's Gaussian, squared half-widths
 
 
 # %% ../../nbs/06_pose_attentive/061_detectors.pose.ipynb #c22a

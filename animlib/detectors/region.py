@@ -15,6 +15,7 @@ from ..core import Keypoints
 from .jacobian import JacobianDetector, JacobianDetectorCfg
 from ..geometry import full_precision
 from ..heatmaps import covariance_xy, principal_variances
+from ..ranges import Padding
 
 
 # %% ../../nbs/07_mraa/070_detectors.region.ipynb #c08
@@ -42,7 +43,7 @@ def principal_axes(
 class RegionDetectorCfg(JacobianDetectorCfg):
     "A detector of regions."
 
-    pad: int = 3  # of the heads; as released: 3 for faces, 0 for bodies
+    pad: Padding = 3  # of the heads; as released: 3 for faces, 0 for bodies
     pca: bool = True  # axes measured from the heatmap; False: predicted
     shared_jacobian: bool = True  # predicted axes: one matrix field for all regions
 

@@ -18,17 +18,19 @@ from ..blocks import Residual, conv_block, down_block, up_block, widths
 from ..core import Flow
 from .occlusion import visible_features
 from ..geometry import OURS, Sampling
+from ..options import Config
+from ..ranges import Depth, Kernel, Width
 
 
 # %% ../../nbs/09_tpsmm/094_generators.inpainting.ipynb #c09
 @dataclass(frozen=True)
-class InpaintingCfg:
+class InpaintingCfg(Config):
     "The generator of TPSMM."
 
-    width: int = 64  # channels at full resolution
-    max_width: int = 512
-    downs: int = 3  # halvings
-    kernel: int = 7  # of the first and the last convolution
+    width: Width = 64  # channels at full resolution
+    max_width: Width = 512
+    downs: Depth = 3  # halvings
+    kernel: Kernel = 7  # of the first and the last convolution
 
 
 # %% ../../nbs/09_tpsmm/094_generators.inpainting.ipynb #c09a

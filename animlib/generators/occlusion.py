@@ -15,6 +15,8 @@ from ..animator import Generator
 from ..blocks import Residual, conv_block, down_block, up_block, widths
 from ..core import Flow
 from ..geometry import OURS, Sampling, Size, resize_maps
+from ..options import Config
+from ..ranges import Blocks, Depth, Kernel, Width
 
 
 # %% ../../nbs/05_fomm/053_generators.occlusion.ipynb #c09
@@ -47,14 +49,14 @@ def visible_features(
 
 # %% ../../nbs/05_fomm/053_generators.occlusion.ipynb #c15
 @dataclass(frozen=True)
-class GeneratorCfg:
+class GeneratorCfg(Config):
     "A generator of an encoder, residual blocks and a decoder."
 
-    width: int = 64  # channels at full resolution
-    max_width: int = 512
-    downs: int = 2  # halvings
-    blocks: int = 6  # residual blocks at the bottleneck
-    kernel: int = 7  # of the first and the last convolution
+    width: Width = 64  # channels at full resolution
+    max_width: Width = 512
+    downs: Depth = 2  # halvings
+    blocks: Blocks = 6  # residual blocks at the bottleneck
+    kernel: Kernel = 7  # of the first and the last convolution
     skips: bool = False  # warp every encoder level and the image itself: MRAA's generator
 
 

@@ -19,6 +19,8 @@ from ..core import Flow, InputError, required
 from ..detectors.pose import EncoderCfg
 from ..geometry import identity_grid
 from ..motion.attention import SourcesWarp
+from ..options import Config
+from ..ranges import Blocks, Depth, Kernel, Width
 
 
 # %% ../../nbs/06_pose_attentive/063_generators.reassembly.ipynb #c09
@@ -36,11 +38,11 @@ def compose(
 class InpainterCfg(HourglassCfg):
     "The network of the background; its sizes are ours."
 
-    width: int = 32
-    depth: int = 3
-    max_width: int = 256
+    width: Width = 32
+    depth: Depth = 3
+    max_width: Width = 256
     keeps_source: bool = False  # what it does not repair is the source itself, not painted again
-    kernel: int = 7  # of the last convolution
+    kernel: Kernel = 7  # of the last convolution
 
 
 # %% ../../nbs/06_pose_attentive/063_generators.reassembly.ipynb #c12a
@@ -64,11 +66,11 @@ class Inpainter(Part):
 
 # %% ../../nbs/06_pose_attentive/063_generators.reassembly.ipynb #c18
 @dataclass(frozen=True)
-class DecoderCfg:
+class DecoderCfg(Config):
     "The decoder; its widths and halvings are the encoder's."
 
-    blocks: int = 4  # residual blocks
-    kernel: int = 7  # of the last convolution
+    blocks: Blocks = 4  # residual blocks
+    kernel: Kernel = 7  # of the last convolution
     sees_pose: bool = False  # the driving pose beside the retrieved appearance
 
 

@@ -15,6 +15,7 @@ from ..animator import Generator
 from ..blocks import Hourglass, HourglassCfg, Residual
 from ..core import Flow, InputError
 from ..geometry import OURS, Sampling, resize_maps
+from ..ranges import Blocks, Depth, Factor, Scale, Width
 
 
 # %% ../../nbs/04_monkeynet/043_generators.unet.ipynb #c08
@@ -40,12 +41,12 @@ def deform(
 class UNetCfg(HourglassCfg):
     "Monkey-Net's generator."
 
-    width: int = 32
-    depth: int = 7
-    max_width: int = 1024
-    blocks: int = 4  # residual blocks behind the decoder
-    pose_scale: float = 0.25  # side of the heatmaps that it reads over side of the frame
-    norm: float = 100.0  # alpha of eq. 2 for these heatmaps; 0: each map's sum
+    width: Width = 32
+    depth: Depth = 7
+    max_width: Width = 1024
+    blocks: Blocks = 4  # residual blocks behind the decoder
+    pose_scale: Scale = 0.25  # side of the heatmaps that it reads over side of the frame
+    norm: Factor = 100.0  # alpha of eq. 2 for these heatmaps; 0: each map's sum
 
 
 # %% ../../nbs/04_monkeynet/043_generators.unet.ipynb #c11a

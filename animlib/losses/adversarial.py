@@ -19,6 +19,7 @@ __all__ = [
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ from ..blocks import AntiAlias
 from ..core import Keypoints
 from ..detectors.keypoint import GaussianMaps
 from .reconstruction import Term
+from ..options import Config
+from ..ranges import Depth, Length, Scale, Width
 
 
 # %% ../../nbs/04_monkeynet/044_losses.adversarial.ipynb #c08
@@ -72,13 +75,14 @@ def feature_matching(
 
 # %% ../../nbs/04_monkeynet/044_losses.adversarial.ipynb #c16
 @dataclass(frozen=True)
-class DiscriminatorCfg:
+class DiscriminatorCfg(Config):
     "The adversarial network."
 
-    width: int = 32  # channels of the first block are twice as many
-    max_width: int = 512
-    depth: int = 4  # blocks
-    scales: tuple[float, ...] = (1.0,)  # of the image; a patch discriminator for each
+    width: Width = 32  # channels of the first block are twice as many
+    max_width: Width = 512
+    depth: Depth = 4  # blocks
+    # of the image; a patch discriminator for each
+    scales: Annotated[tuple[Scale, ...], Length(1, 8)] = (1.0,)
     spectral: bool = False  # spectral norm of its convolutions
     sees_keypoints: bool = False  # the driving keypoints, drawn beside the image
 

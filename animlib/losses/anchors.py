@@ -52,10 +52,10 @@ def anchor_levels(
 def root_prior(
     step: Step,  # of a model with latent anchors
 ) -> Tensor:  # scalar, half-widths
-    "Mean over motion anchors of how far each is from where the root expects it (DAM eq. 12)."
+    "Sum over motion anchors of how far each is from where the root expects it (DAM eq. 12)."
     _, root_s = anchor_levels(step.kp_s)
     _, root_d = anchor_levels(step.kp_d)
-    return prior_error(root_s, root_d, step.kp_s, step.kp_d).mean()
+    return prior_error(root_s, root_d, step.kp_s, step.kp_d).sum((1, 2)).mean()
 
 
 # %% ../../nbs/08_dam/081_losses.anchors.ipynb #c24

@@ -20,12 +20,12 @@ from .anchors import anchor_levels, prior_error
 def hierarchy_prior(
     step: Step,  # of a model with intermediate anchors
 ) -> dict[str, Tensor]:  # `motion`: of motion anchors; `middle`: of intermediate anchors
-    "Both parts of HDAM's eq. 14, mean over intermediate anchors, the first by attention."
+    "Both parts of HDAM's eq. 14, sums over intermediate anchors, the first by attention."
     middle_s, root_s = anchor_levels(step.kp_s)
     middle_d, root_d = anchor_levels(step.kp_d)
     motion = prior_error(middle_s, middle_d, step.kp_s, step.kp_d)
-    attended = (motion * step.kp_d.extra.attention).sum(2).mean()
-    middle = prior_error(root_s, root_d, middle_s, middle_d).mean()
+    attended = (motion * step.kp_d.extra.attention).sum((1, 2)).mean()
+    middle = prior_error(root_s, root_d, middle_s, middle_d).sum((1, 2)).mean()
     return dict(motion=attended, middle=middle)
 
 

@@ -9,7 +9,7 @@ __all__ = ["presets", "variants", "METHOD", "DamLossCfg", "DamCfg", "build", "wa
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
@@ -26,33 +26,36 @@ from .mraa import rendering_parts
 from .registry import Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
+from ..options import Config
+from ..ranges import Points, Range, Share, Side, Weight
 from ..training.config import TrainCfg
 
 
 # %% ../../nbs/08_dam/083_models.dam.ipynb #c08
 @dataclass(frozen=True)
-class DamLossCfg:
+class DamLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: str = "perceptual"  # perceptual (VGG-19) | pyramid
-    equivariance: float = 10.0  # of its two terms
-    warped: str = "driving"  # the frame that equivariance warps (as released: source)
-    prior: float = 10.0  # prior of motion anchors
-    prior_intermediate: float = 10.0  # prior of intermediate anchors
-    overlap: float = 0.0  # of attention (as released: 10)
-    coverage: float = 0.0  # of attention (as released: 10)
-    min_coverage: float = 0.2
-    second_pass: float = 0.0  # a second reconstruction, under an affine map (as released: 1)
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    equivariance: Weight = 10.0  # of its two terms
+    # the frame that equivariance warps (as released: source)
+    warped: Literal["driving", "source"] = "driving"
+    motion_prior: Weight = 1.0  # eq. 12, or the motion anchors' part of eq. 14: sums over anchors
+    intermediate_prior: Weight = 1.0  # the intermediate anchors' part of eq. 14, a sum
+    overlap: Weight = 0.0  # of attention (as released: 10)
+    coverage: Weight = 0.0  # of attention (as released: 10)
+    min_coverage: Share = 0.2
+    second_pass: Weight = 0.0  # a second reconstruction, under an affine map (as released: 1)
 
 
 # %% ../../nbs/08_dam/083_models.dam.ipynb #c08a
 @dataclass(frozen=True)
-class DamCfg:
+class DamCfg(Config):
     "DAM and, with intermediate anchors, HDAM, section 3; sizes of the released 256 px model."
 
-    size: int = 256  # side of the frames it is trained on
-    n_kp: int = 10  # motion anchors
-    n_intermediate: int = 0  # intermediate anchors; 0: DAM, more: HDAM
+    size: Side = 256  # side of the frames it is trained on
+    n_kp: Points = 10  # motion anchors
+    n_intermediate: Annotated[int, Range(0, 256)] = 0  # intermediate anchors; 0: DAM, more: HDAM
     detector: AnchorDetectorCfg = AnchorDetectorCfg()
     dense: DenseCfg = DenseCfg()
     generator: GeneratorCfg = GeneratorCfg(skips=True)
@@ -113,9 +116,11 @@ def losses(cfg: DamCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
         second_pass=Term(10 * weights.second_pass, partial(second_pass, term=rec)),
     )
     if not cfg.n_intermediate:
-        return terms | dict(prior=Term(weights.prior, root_prior))
+        return terms | dict(prior=Term(weights.motion_prior, root_prior))
     ignored = cfg.detector.ignored
-    priors = partial(_both_priors, motion=weights.prior, intermediate=weights.prior_intermediate)
+    priors = partial(
+        _both_priors, motion=weights.motion_prior, intermediate=weights.intermediate_prior
+    )
     coverage = partial(_coverage, min_share=weights.min_coverage, ignored=ignored)
     return terms | dict(
         prior=Term(1.0, priors),
@@ -134,7 +139,7 @@ _toy = DamCfg(
     dense=DenseCfg(width=8, depth=2, max_width=32, scale=0.5, kernel=3),
     generator=GeneratorCfg(width=8, max_width=16, blocks=1, kernel=3, skips=True),
     background=BackgroundCfg(width=8, depth=3, max_width=32),
-    loss=DamLossCfg(reconstruction="pyramid", equivariance=1.0, prior=1.0, prior_intermediate=1.0),
+    loss=DamLossCfg(reconstruction="pyramid", equivariance=1.0, motion_prior=1 / 6),
 )
 _nano = replace(
     _toy,
@@ -146,6 +151,7 @@ _nano = replace(
     dense=DenseCfg(width=16, depth=4, max_width=64, scale=0.5, kernel=3),
     generator=GeneratorCfg(width=16, max_width=64, blocks=3, kernel=3, skips=True),
     background=BackgroundCfg(width=8, depth=4, max_width=64),
+    loss=replace(_toy.loss, motion_prior=0.1),
 )
 presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=3e-3, save_every=100, preview_every=100)),
@@ -156,7 +162,7 @@ presets = dict(  # name -> (model, training)
 
 # %% ../../nbs/08_dam/083_models.dam.ipynb #c19a
 variants: dict[str, dict[str, Any]] = {
-    "no prior": {"loss.prior": 0.0},
+    "no prior": {"loss.motion_prior": 0.0},
     "no background": {"background.kind": "zero"},
     "source warped": {"loss.warped": "source"},
     "second pass": {"loss.second_pass": 1.0},

@@ -8,6 +8,7 @@ __all__ = ["presets", "METHOD", "FommLossCfg", "FommCfg", "build", "discriminato
 # %% ../../nbs/05_fomm/054_models.fomm.ipynb #c03
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..animator import Animator
 from ..dense.blend import DenseCfg, DenseMotion
@@ -20,26 +21,28 @@ from ..losses.equivariance import equivariance
 from ..losses.reconstruction import Term, reconstruction_term
 from .registry import Method
 from ..motion.affine import affine_motion
+from ..options import Config
+from ..ranges import Points, Side, Weight
 from ..training.config import TrainCfg
 
 
 # %% ../../nbs/05_fomm/054_models.fomm.ipynb #c07
 @dataclass(frozen=True)
-class FommLossCfg:
+class FommLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: str = "perceptual"  # perceptual (VGG-19) | pyramid
-    equivariance: float = 10.0  # of its two terms
-    adversarial: float = 0.0  # 1 where used; 0: none
-    matching: float = 0.0  # feature matching on every block; 10 where used; 0: none
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    equivariance: Weight = 10.0  # of its two terms
+    adversarial: Weight = 0.0  # 1 where used; 0: none
+    matching: Weight = 0.0  # feature matching on every block; 10 where used; 0: none
 
 
 @dataclass(frozen=True)
-class FommCfg:
+class FommCfg(Config):
     "FOMM, section 3 and appendix; defaults: the paper at 256 px."
 
-    size: int = 256  # side of the frames it is trained on
-    n_kp: int = 10  # keypoints per frame
+    size: Side = 256  # side of the frames it is trained on
+    n_kp: Points = 10  # keypoints per frame
     detector: JacobianDetectorCfg = JacobianDetectorCfg()
     dense: DenseCfg = DenseCfg()
     generator: GeneratorCfg = GeneratorCfg()

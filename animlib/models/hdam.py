@@ -10,34 +10,54 @@ from dataclasses import replace
 from typing import Any
 
 from . import dam
-from .registry import Method, WarmStart
+from .registry import Method, Variant, WarmStart
+
 
 # %% ../../nbs/08_dam/084_models.hdam.ipynb #c08
+def _hierarchical(cfg: dam.DamCfg, weight: float) -> dam.DamCfg:
+    "Three intermediate anchors, and a weight for both parts of eq. 14."
+    loss = replace(cfg.loss, motion_prior=weight, intermediate_prior=weight)
+    return replace(cfg, n_intermediate=3, loss=loss)
+
+
+_WEIGHTS = {"toy": 1 / 3, "nano": 1 / 3}  # of eq. 14; elsewhere 1, as in the paper
 presets = {  # name -> (model, training)
-    name: (replace(cfg, n_intermediate=3), training)
+    name: (_hierarchical(cfg, _WEIGHTS.get(name, 1.0)), training)
     for name, (cfg, training) in dam.presets.items()
 }
 
+
 # %% ../../nbs/08_dam/084_models.hdam.ipynb #c08a
-# as released; the toy and nano presets weigh everything but reconstruction a tenth of it
-_released = {
-    "loss.warped": "source",
-    "loss.prior": 3.0,
-    "loss.prior_intermediate": 0.1,
-    "loss.overlap": 1.0,
-    "loss.coverage": 1.0,
-    "loss.second_pass": 1.0,
-    "detector.attention_divisor": 3,
-}
-variants: dict[str, dict[str, Any]] = {  # tables 4 and 3 of the paper, and the released code
+def _extra_losses(cfg: dam.DamCfg) -> dict[str, Any]:
+    "Attention kept apart and none left out, as heavy as equivariance: both 10 as released."
+    return {"loss.overlap": cfg.loss.equivariance, "loss.coverage": cfg.loss.equivariance}
+
+
+def _released_axis(cfg: dam.DamCfg) -> dict[str, Any]:
+    return {"detector.attention_divisor": cfg.n_intermediate}
+
+
+def _released(cfg: dam.DamCfg) -> dict[str, Any]:
+    "All that the released code does otherwise; it takes the mean of the second part of eq. 14."
+    return {
+        "loss.warped": "source",
+        "loss.motion_prior": cfg.loss.equivariance,
+        "loss.intermediate_prior": cfg.loss.equivariance / 10 / cfg.n_intermediate,
+        "loss.second_pass": 1.0,
+        **_extra_losses(cfg),
+        **_released_axis(cfg),
+    }
+
+
+variants: dict[str, Variant] = {  # tables 4 and 3 of the paper, and the released code
     "2 intermediate": {"n_intermediate": 2},
     "4 intermediate": {"n_intermediate": 4},
     "5 intermediate": {"n_intermediate": 5},
     "6 intermediate": {"n_intermediate": 6},
     "5 motion": {"n_kp": 5},
     "20 motion": {"n_kp": 20},
-    "released axis": {"detector.attention_divisor": 3},
-    "kept apart, none left out": {"loss": {"overlap": 1.0, "coverage": 1.0}},
+    "released axis": _released_axis,
+    "kept apart, none left out": _extra_losses,
     "all of the released code": _released,
     "full": {},
 }

@@ -23,6 +23,7 @@ __all__ = [
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #c03
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import Tensor
 
@@ -35,51 +36,54 @@ from ..losses.adversarial import Discriminator, DiscriminatorCfg, adversarial_te
 from ..losses.reconstruction import Term, l1, pyramid
 from .registry import Method
 from ..motion.translation import translation_motion
+from ..options import Config
+from ..ranges import Factor, Points, Side, Variance, Weight, Width
 from ..training.config import TrainCfg
 
 
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #c08
 @dataclass(frozen=True)
-class KeypointSpreadCfg:
+class KeypointSpreadCfg(Config):
     "The covariance of a keypoint, and how it is drawn."
 
     learned: bool = True  # False: every keypoint has `variance` ("no Sigma")
-    variance: float = 0.01  # squared half-widths
-    floor: float = 0.001  # smallest eigenvalue of a covariance
-    factor: float = 1.0  # of the exponent of eq. 2; .5 as released
+    variance: Variance = 0.01  # squared half-widths
+    floor: Variance = 0.001  # smallest eigenvalue of a covariance
+    factor: Factor = 1.0  # of the exponent of eq. 2; .5 as released
 
 
 @dataclass(frozen=True)
 class MonkeynetDiscriminatorCfg(DiscriminatorCfg):
     "The discriminator sees the driving keypoints as heatmaps."
 
-    max_width: int = 256
+    max_width: Width = 256
     sees_keypoints: bool = True
-    norm: float = 100.0  # alpha of eq. 2 for its heatmaps; 0: each map's sum
+    norm: Factor = 100.0  # alpha of eq. 2 for its heatmaps; 0: each map's sum
 
 
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #c08a
 @dataclass(frozen=True)
-class MonkeynetLossCfg:
+class MonkeynetLossCfg(Config):
     "Weights of the losses."
 
-    image: float = 10.0  # eq. 6 at D_0, the image itself
-    matching: float = 10.0  # eq. 6 on the discriminator's blocks
-    matching_last: float = 10.0  # ... and on the last one; as released: 1
-    adversarial: float = 1.0  # eq. 5
+    image: Weight = 10.0  # eq. 6 at D_0, the image itself
+    matching: Weight = 10.0  # eq. 6 on the discriminator's blocks
+    matching_last: Weight = 10.0  # ... and on the last one; as released: 1
+    adversarial: Weight = 1.0  # eq. 5
     detach: bool = True  # no gradient to keypoints through the discriminator; released: False
-    deformed: float = 0.0  # L1 between warped source and driving frame
-    pyramid: float = 0.0  # L1 at four scales; not in the paper
+    deformed: Weight = 0.0  # L1 between warped source and driving frame
+    pyramid: Weight = 0.0  # L1 at four scales; not in the paper
 
 
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #c08b
 @dataclass(frozen=True)
-class MonkeynetCfg:
+class MonkeynetCfg(Config):
     "Monkey-Net, section 3; defaults: the paper's losses, the sizes of the released 256 px model."
 
-    size: int = 256  # side of the frames it is trained on
-    n_kp: int = 10  # keypoints per frame
-    shrink: str = "nearest"  # makes frames small: nearest, as released | antialias
+    size: Side = 256  # side of the frames it is trained on
+    n_kp: Points = 10  # keypoints per frame
+    # makes frames small: nearest, as released | antialias
+    shrink: Literal["nearest", "antialias"] = "nearest"
     spread: KeypointSpreadCfg = KeypointSpreadCfg()
     detector: DetectorCfg = DetectorCfg(kernel=3, pad=1)
     dense: PartMotionCfg = PartMotionCfg()

@@ -18,7 +18,7 @@ __all__ = [
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from ..animator import Animator, Backbone
 from ..backbones.hrnet import BackboneCfg, HRNet, Stem
@@ -31,31 +31,33 @@ from ..losses.equivariance import equivariance
 from ..losses.masks import foreground
 from ..losses.reconstruction import Term, reconstruction_term
 from .mraa import rendering_parts
-from .registry import Method
+from .registry import Method, Variant
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
+from ..options import Config
+from ..ranges import Points, Side, Weight
 from ..training.config import TrainCfg
 
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #c08
 @dataclass(frozen=True)
-class MotionTransformerLossCfg:
+class MotionTransformerLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: str = "perceptual"  # perceptual (VGG-19) | pyramid
-    equivariance: float = 10.0
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    equivariance: Weight = 10.0
     matrices: bool = False  # equivariance of Jacobians, too, as released
-    masks: float = 0.1  # lambda of eq. 13; 0 where the camera stands still (as released: 1)
-    each: float = 1.0  # weight of the foreground's part of eq. 11 (as released: 10/k^2)
+    masks: Weight = 0.1  # lambda of eq. 13; 0 where the camera stands still (as released: 1)
+    each: Weight = 1.0  # weight of the foreground's part of eq. 11 (as released: 10/k^2)
 
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #c08a
 @dataclass(frozen=True)
-class MotionTransformerCfg:
+class MotionTransformerCfg(Config):
     "Motion Transformer, section 3; defaults: the paper at 256 px, moving camera."
 
-    size: int = 256  # side of the frames it is trained on
-    n_kp: int = 10  # keypoints per frame
+    size: Side = 256  # side of the frames it is trained on
+    n_kp: Points = 10  # keypoints per frame
     backbone: BackboneCfg = BackboneCfg()
     transformer: TransformerCfg = TransformerCfg()
     dense: DenseCfg = DenseCfg()
@@ -127,14 +129,27 @@ presets = dict(  # name -> (model, training)
     # taichi-256: 100 epochs of 250 repeats, rate / 10 at 60 and 90
     paper=(MotionTransformerCfg(), TrainCfg(steps=100_000, batch=64)),
 )
-variants: dict[str, dict[str, Any]] = {  # tables 4, 5, 6, and two more
+
+
+def _wider(cfg: MotionTransformerCfg) -> dict[str, Any]:
+    "HRNet-W48 instead of W32 (table 5)."
+    return {"backbone.width": cfg.backbone.width * 3 // 2}
+
+
+def _thirds_of_layers(cfg: MotionTransformerCfg, thirds: int) -> dict[str, Any]:
+    "4 or 8 layers instead of 12 (table 6)."
+    return {"transformer.layers": cfg.transformer.layers * thirds // 3}
+
+
+variants: dict[str, Variant] = {  # tables 4, 5, 6, and three more
     "no positions": {"transformer.positions": "none"},
     "positions in every layer": {"transformer.positions": "every"},
     "stem alone": {"backbone.kind": "stem"},
-    "half as wide again": {"backbone.width": 12},
-    "4 layers": {"transformer.layers": 4},
-    "8 layers": {"transformer.layers": 8},
+    "half as wide again": _wider,
+    "a third of the layers": partial(_thirds_of_layers, thirds=1),
+    "two thirds of the layers": partial(_thirds_of_layers, thirds=2),
     "two tokens each": {"transformer.tokens": "split"},
+    "two attentions": {"transformer.attention": "separate"},
     "no mask losses": {"loss.masks": 0.0},
     "full": {},
 }

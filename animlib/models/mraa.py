@@ -20,7 +20,7 @@ __all__ = [
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from ..animator import Animator
 from ..dense.blend import DenseCfg, DenseMotion
@@ -33,6 +33,8 @@ from .registry import Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg, background_motion
 from ..motion.pca import axes_error, pca_motion
+from ..options import Config
+from ..ranges import Points, Side, Weight
 from ..retarget.disentangle import DisentangleCfg, DisentangleOption, Disentangler
 from ..training.config import TrainCfg
 
@@ -47,20 +49,20 @@ class MraaDenseCfg(DenseCfg):
 
 # %% ../../nbs/07_mraa/074_models.mraa.ipynb #c09a
 @dataclass(frozen=True)
-class MraaLossCfg:
+class MraaLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: str = "perceptual"  # perceptual (VGG-19) | pyramid
-    equivariance: float = 10.0  # of its two terms
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    equivariance: Weight = 10.0  # of its two terms
 
 
 # %% ../../nbs/07_mraa/074_models.mraa.ipynb #c09b
 @dataclass(frozen=True)
-class MraaCfg:
+class MraaCfg(Config):
     "MRAA, sections 3 and 4; defaults: the released 256 px model."
 
-    size: int = 256  # side of the frames it is trained on
-    n_kp: int = 10  # regions per frame
+    size: Side = 256  # side of the frames it is trained on
+    n_kp: Points = 10  # regions per frame
     fix_axes: bool = True  # settle the sign of the axes
     detector: RegionDetectorCfg = RegionDetectorCfg()
     dense: MraaDenseCfg = MraaDenseCfg()

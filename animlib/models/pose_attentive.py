@@ -20,6 +20,7 @@ __all__ = [
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, Literal
 
 from einops import rearrange
 from torch import Tensor
@@ -36,33 +37,35 @@ from animlib.losses.adversarial import (
 )
 from ..losses.crossid import cross_identity_step, cross_term, discriminated_frames
 from ..losses.reconstruction import Term, reconstruction_term
-from .registry import Method
+from .registry import Method, Variant
 from ..motion.attention import PoseAttention, RetrievalCfg, Views, no_candidates
+from ..options import Config
+from ..ranges import Points, Share, Side, Weight
 from ..training.config import TrainCfg
 
 
 # %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #c08
 @dataclass(frozen=True)
-class PoseAttentiveLossCfg:
+class PoseAttentiveLossCfg(Config):
     "Weights and schedule of the losses; what is not eq. 6 is open in the paper."
 
-    reconstruction: str = "perceptual"  # perceptual (VGG-19) | pyramid
-    image: float = 10.0  # lambda_VGG
-    adversarial: float = 1.0
-    matching: float = 10.0  # lambda_FM on every block
-    cross: float = 1.0  # eq. 5 in eq. 6; 0: self-reconstruction alone (table 3)
-    cross_from: float = 0.0  # share of the training before eq. 5 joins
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    image: Weight = 10.0  # lambda_VGG
+    adversarial: Weight = 1.0
+    matching: Weight = 10.0  # lambda_FM on every block
+    cross: Weight = 1.0  # eq. 5 in eq. 6; 0: self-reconstruction alone (table 3)
+    cross_from: Share = 0.0  # share of the training before eq. 5 joins
     detach: bool = False  # no gradient through the first generation
     discriminate_pseudo: bool = False  # the discriminator is shown the first generation, too
 
 
 # %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #c08a
 @dataclass(frozen=True)
-class PoseAttentiveCfg:
+class PoseAttentiveCfg(Config):
     "Pose-Attentive reassembling, section 3; sizes are open in the paper."
 
-    size: int = 256  # side of the frames
-    n_kp: int = 10  # channels that are condensed; the figures show 10
+    size: Side = 256  # side of the frames
+    n_kp: Points = 10  # channels that are condensed; the figures show 10
     encoder: EncoderCfg = EncoderCfg()
     pose: PoseCfg = PoseCfg()
     retrieval: RetrievalCfg = RetrievalCfg()
@@ -235,14 +238,27 @@ presets = dict(  # name -> (model, training)
         TrainCfg(steps=100_000, batch=4, sources=4, milestones=()),
     ),
 )
-variants: dict[str, Mapping] = {  # tables 3 and 5 of the paper
+
+
+def _scaled(cfg: PoseAttentiveCfg) -> dict[str, Any]:
+    "Scores divided by the root of their terms, as transformers do; the paper has no scale."
+    return {"retrieval.scale": cfg.pose.width**-0.5}
+
+
+def _with_discriminator(cfg: PoseAttentiveCfg) -> dict[str, Any]:
+    "What the `nano` preset has, where there is none."
+    return {} if cfg.loss.adversarial else {"loss": {"adversarial": 1.0, "matching": 2.0}}
+
+
+variants: dict[str, Variant] = {  # tables 3 and 5 of the paper, and open choices
     "concat": {"retrieval.kind": "concat"},
     "nearest": {"retrieval.kind": "nearest"},
     "average": {"retrieval.kind": "average"},
-    "scaled": {"retrieval.scale": 0.125},
+    "scaled": _scaled,
     "decoder sees pose": {"decoder.sees_pose": True},
     "detached": {"loss.detach": True},
-    "with discriminator": {"loss": {"adversarial": 1.0, "matching": 2.0}},
+    "with discriminator": _with_discriminator,
+    "no discriminator": {"loss": {"adversarial": 0.0, "matching": 0.0}},
     "no cross-identity": {"loss.cross": 0.0},
     "full": {},
 }

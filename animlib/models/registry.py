@@ -4,6 +4,8 @@
 
 # %% auto #0
 __all__ = [
+    "Options",
+    "Variant",
     "MODULES",
     "COMPONENTS",
     "WarmStart",
@@ -11,27 +13,28 @@ __all__ = [
     "method_names",
     "register",
     "get_method",
-    "option_values",
-    "set_option",
-    "set_options",
     "configure",
     "build",
+    "variant_options",
     "Component",
     "get_component",
 ]
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c03
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from ..animator import Animator, Model
 from ..core import InputError, nearest
-from ..training.config import flatten_options
-
+from ..options import flatten_options, is_option, option_values, set_options
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c07
+Options = Mapping[str, Any]  # dotted names, or nested dicts
+Variant = Options | Callable[[Any], Options]  # options, or what gives them for a config
+
+
 @dataclass(frozen=True)
 class WarmStart:
     "How a model begins from a trained model of another method."
@@ -52,7 +55,7 @@ class Method:
     presets: Mapping[str, tuple]  # name -> (config, TrainCfg)
     discriminator: Callable | None = None  # config -> network, or None where it is not used
     discriminator_losses: Callable | None = None  # (discriminator, config) -> {name: Term}
-    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"full": {}})
+    variants: Mapping[str, Variant] = field(default_factory=lambda: {"full": {}})
     warm_start: WarmStart | None = None
 
 
@@ -91,43 +94,6 @@ def get_method(name: str) -> Method:
     return _registered[name]
 
 
-# %% ../../nbs/02_training/026_models.registry.ipynb #c12
-def option_values(cfg, prefix: str = "") -> dict[str, Any]:  # dotted name -> value
-    "All options of a config."
-    values = {}
-    for option in fields(cfg):
-        value = getattr(cfg, option.name)
-        if is_dataclass(value):
-            values |= option_values(value, f"{prefix}{option.name}.")
-        else:
-            values[f"{prefix}{option.name}"] = value
-    return values
-
-
-def set_option(cfg, name: str, value):
-    "A copy of the config with one option changed; `name` is dotted, and exists."
-    first, _, rest = name.partition(".")
-    if rest:
-        value = set_option(getattr(cfg, first), rest, value)
-    return replace(cfg, **{first: value})
-
-
-def _is_option(cfg, name: str, value) -> bool:
-    "Whether the config has the option, or a part that this value, a config itself, replaces."
-    if is_dataclass(value):
-        return any(known.startswith(f"{name}.") for known in option_values(cfg))
-    return name in option_values(cfg)
-
-
-def set_options(cfg, options: Mapping):
-    "A copy of the config with these options changed: dotted names, nested dicts, whole parts."
-    for name, value in flatten_options(options).items():
-        if not _is_option(cfg, name, value):
-            raise TypeError(f"no option {name!r}; {nearest(name, option_values(cfg))}")
-        cfg = set_option(cfg, name, value)
-    return cfg
-
-
 # %% ../../nbs/02_training/026_models.registry.ipynb #c15
 def _split_options(
     method: str,  # for the message
@@ -139,9 +105,9 @@ def _split_options(
     of_model = {}
     of_training = {}
     for name, value in options.items():
-        if _is_option(cfg, name, value):
+        if is_option(cfg, name, value):
             of_model[name] = value
-        elif _is_option(training, name, value):
+        elif is_option(training, name, value):
             of_training[name] = value
         else:
             names = sorted({*option_values(cfg), *option_values(training)})
@@ -167,6 +133,21 @@ def build(name: str, preset: str = "nano", **options) -> Animator:
     "A fresh model of a method; options as in `configure`."
     cfg, _ = configure(name, preset, **options)
     return get_method(name).build(cfg)
+
+
+# %% ../../nbs/02_training/026_models.registry.ipynb #c17b
+def variant_options(
+    method: str,  # a name of the registry
+    variant: str | Variant,  # a name in its record, or a variant itself
+    cfg,  # what it is relative to: a config of this method
+) -> dict[str, Any]:  # dotted name -> value
+    "The options that a variant changes in a config."
+    if isinstance(variant, str):
+        known = get_method(method).variants
+        if variant not in known:
+            raise InputError(f"variant {variant!r}: unknown to {method}; {nearest(variant, known)}")
+        variant = known[variant]
+    return flatten_options(variant(cfg) if callable(variant) else variant)
 
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c19

@@ -23,7 +23,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from ..animator import Animator
 from ..backbones.resnet import ResNet18
@@ -42,49 +42,52 @@ from ..losses.reconstruction import Term, reconstruction_term
 from .registry import Method
 from ..motion.background import BackgroundMotion
 from ..motion.tps import TpsMotion
+from ..options import Config
+from ..ranges import Factor, Points, Range, Share, Side, Weight, Width
 from ..retarget.disentangle import DisentangleCfg, DisentangleOption, Disentangler
 from ..training.config import TrainCfg
 
 
 # %% ../../nbs/09_tpsmm/096_models.tpsmm.ipynb #c11
 @dataclass(frozen=True)
-class SplineCfg:
+class SplineCfg(Config):
     "Stiffness of the splines: 0 passes through every point (as released: 0.01, 0.01)."
 
-    stiff: float = 0.0
-    stiff_sides: float = 0.0
+    stiff: Factor = 0.0
+    stiff_sides: Factor = 0.0
 
 
 @dataclass(frozen=True)
-class TpsmmBackgroundCfg:
+class TpsmmBackgroundCfg(Config):
     "The network that predicts the camera's motion: a ResNet-18."
 
-    kind: str = "affine"  # zero (none) | shift | affine | perspective
-    width: int = 64  # of the ResNet-18
-    start: float = 0.0  # share of the training before which it is held still; faces: 0.1
+    # zero (none) | shift | affine | perspective
+    kind: Literal["zero", "shift", "affine", "perspective"] = "affine"
+    width: Width = 64  # of the ResNet-18
+    start: Share = 0.0  # share of the training before which it is held still; faces: 0.1
     contrast: bool = False  # it is shown the texture of the frames; not in the paper
 
 
 @dataclass(frozen=True)
-class TpsmmLossCfg:
+class TpsmmLossCfg(Config):
     "What is learned from, and how much it weighs; reconstruction weighs 10."
 
-    reconstruction: str = "perceptual"  # perceptual (VGG-19) | pyramid
-    equivariance: float = 10.0
-    consistency: float = 10.0  # of the background, eq. 12
-    warping: float = 10.0  # eq. 13
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    equivariance: Weight = 10.0
+    consistency: Weight = 10.0  # of the background, eq. 12
+    warping: Weight = 10.0  # eq. 13
     warp_masked: bool = False  # eq. 13 only where the source can be trusted, as released
-    camera: float = 0.0  # the dominant motion; not in the paper
+    camera: Weight = 0.0  # the dominant motion; not in the paper
 
 
 # %% ../../nbs/09_tpsmm/096_models.tpsmm.ipynb #c11a
 @dataclass(frozen=True)
-class TpsmmCfg:
+class TpsmmCfg(Config):
     "TPSMM, section 3; defaults: the paper, sizes and schedules of the released 256 px model."
 
-    size: int = 256  # side of the frames it is trained on
-    n_tps: int = 10  # splines, K
-    n_points: int = 5  # points of each, N
+    size: Side = 256  # side of the frames it is trained on
+    n_tps: Points = 10  # splines, K
+    n_points: Annotated[int, Range(3, 64)] = 5  # points of each, N
     detector: GroupDetectorCfg = GroupDetectorCfg()
     motion: SplineCfg = SplineCfg()
     background: TpsmmBackgroundCfg = TpsmmBackgroundCfg()
@@ -214,15 +217,17 @@ presets = dict(  # name -> (model, training)
     nano=(_nano, _nano_training),
     paper=(TpsmmCfg(), replace(_training, steps=100_000, batch=28)),
 )
-variants: dict[str, dict[str, Any]] = {  # table 4 of the paper: every row adds to the one above
-    "TPS": {
-        "dropout": {"rate": 0.0, "start": 0.0},
-        "dense.multi_mask": False,
-        "loss": {"consistency": 0.0, "warping": 0.0},
-    },
-    "+ dropout": {"dense.multi_mask": False, "loss": {"consistency": 0.0, "warping": 0.0}},
-    "+ multi-masks": {"loss": {"consistency": 0.0, "warping": 0.0}},
-    "+ L_bg": {"loss.warping": 0.0},
+_no_dropout = {"dropout.rate": 0.0, "dropout.start": 0.0}
+_one_mask = {"dense.multi_mask": False}
+_no_bg = {"loss.consistency": 0.0}
+_no_warp = {"loss.warping": 0.0}
+# Table 4 of the paper. A name tells what the row has more than the row above, the last row
+# (`full`) adds L_warp; the options are what the row still lacks.
+variants: dict[str, dict[str, Any]] = {
+    "TPS": _no_dropout | _one_mask | _no_bg | _no_warp,
+    "+ dropout": _one_mask | _no_bg | _no_warp,
+    "+ multi-masks": _no_bg | _no_warp,
+    "+ L_bg": _no_warp,
     "full": {},
 }
 

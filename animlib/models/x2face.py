@@ -28,26 +28,29 @@ from ..geometry import OURS, Sampling
 from ..losses.reconstruction import Term, l1, pyramid
 from .registry import Method
 from ..motion.latent import CodeDetector, LatentMotion
+from ..options import Config
+from ..ranges import Depth, Side, Weight, Width
 from ..training.config import TrainCfg
 
 
 # %% ../../nbs/03_x2face/032_models.x2face.ipynb #c08
 @dataclass(frozen=True)
-class X2faceLossCfg:
+class X2faceLossCfg(Config):
     "Weights of the losses."
 
-    image: float = 1.0  # L1
-    pyramid: float = 0.0  # L1 summed over four scales; not in the paper
+    image: Weight = 1.0  # L1
+    pyramid: Weight = 0.0  # L1 summed over four scales; not in the paper
 
 
 @dataclass(frozen=True)
-class X2faceCfg:
+class X2faceCfg(Config):
     "X2Face; defaults: the released 256 px model."
 
-    size: int = 256  # side of the frames, always 2**depth
-    width: int = 64  # channels after the first halving; no level has more than eight times as many
-    depth: int = 8  # halvings: 8 for 256 px, 6 for 64 px
-    n_code: int = 128  # numbers that describe a driving frame
+    size: Side = 256  # side of the frames, always 2**depth
+    # channels after the first halving; no level has more than eight times as many
+    width: Width = 64
+    depth: Depth = 8  # halvings: 8 for 256 px, 6 for 64 px
+    n_code: Width = 128  # numbers that describe a driving frame
     loss: X2faceLossCfg = X2faceLossCfg()
     sampling: Sampling = field(default_factory=lambda: OURS)
 

@@ -18,6 +18,7 @@ __all__ = [
 
 # %% ../../nbs/06_pose_attentive/062_motion.attention.ipynb #c03
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +29,8 @@ from ..animator import DenseStage
 from ..core import Flow, InputError, KeypointExtra, Keypoints, Warp
 from ..detectors.pose import PoseCfg, PoseEmbedding
 from ..geometry import Size, full_precision, resize_maps
+from ..options import Config
+from ..ranges import Factor
 
 
 # %% ../../nbs/06_pose_attentive/062_motion.attention.ipynb #c08
@@ -167,11 +170,12 @@ RETRIEVALS = ("attention", "concat", "nearest", "average")
 
 
 @dataclass(frozen=True)
-class RetrievalCfg:
+class RetrievalCfg(Config):
     "How appearance is retrieved."
 
-    kind: str = "attention"  # attention | concat | nearest | average (table 5)
-    scale: float = 1.0  # of the dot product in eq. 2; 1 is eq. 2 as it stands
+    # attention | concat | nearest | average (table 5)
+    kind: Literal["attention", "concat", "nearest", "average"] = "attention"
+    scale: Factor = 1.0  # of the dot product in eq. 2; 1 is eq. 2 as it stands
 
 
 # %% ../../nbs/06_pose_attentive/062_motion.attention.ipynb #c31c

@@ -17,6 +17,7 @@ __all__ = [
 # %% ../../nbs/07_mraa/072_motion.background.ipynb #c03
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from einops import einsum, rearrange, repeat
@@ -26,6 +27,7 @@ from ..animator import Backbone, Background
 from ..blocks import HourglassCfg, down_block, widths
 from ..core import InputError
 from ..geometry import Size, full_precision, identity_grid
+from ..ranges import Depth, Width
 
 # %% ../../nbs/07_mraa/072_motion.background.ipynb #c10
 # kind -> the numbers of a camera at rest
@@ -85,10 +87,11 @@ def local_contrast(
 class BackgroundCfg(HourglassCfg):
     "The network that predicts the camera's motion."
 
-    width: int = 32
-    depth: int = 5
-    max_width: int = 1024
-    kind: str = "affine"  # zero (none) | shift | affine | perspective
+    width: Width = 32
+    depth: Depth = 5
+    max_width: Width = 1024
+    # zero (none) | shift | affine | perspective
+    kind: Literal["zero", "shift", "affine", "perspective"] = "affine"
 
 
 # %% ../../nbs/07_mraa/072_motion.background.ipynb #c16a

@@ -20,6 +20,7 @@ __all__ = [
 # %% ../../nbs/07_mraa/073_retarget.disentangle.ipynb #c03
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from einops import rearrange, repeat
@@ -29,6 +30,8 @@ from ..animator import Retargeter
 from ..core import InputError, Keypoints
 from ..geometry import full_precision
 from ..motion.pca import same_side
+from ..options import Config
+from ..ranges import Range, Width
 from .sequences import to_keypoints, to_numbers
 
 
@@ -66,17 +69,17 @@ def stretch(
 
 # %% ../../nbs/07_mraa/073_retarget.disentangle.ipynb #c13
 @dataclass(frozen=True)
-class DisentangleCfg:
+class DisentangleCfg(Config):
     "Animation via disentanglement (MRAA section 3.5, TPSMM section 3.4); defaults: MRAA's."
 
-    n_kp: int = 10  # keypoints of the detector
+    n_kp: Annotated[int, Range(1, 4096)] = 10  # keypoints of the detector
     axes: bool = True  # regions with axes; False: positions alone (TPSMM)
     fix_axes: bool = True  # let the shape's axes point the way the pose's do
-    shape_size: int = 64  # numbers of the shape code
-    pose_size: int = 64  # numbers of the pose code
-    width: int = 256  # layers of width, 2 width, 4 width
+    shape_size: Width = 64  # numbers of the shape code
+    pose_size: Width = 64  # numbers of the pose code
+    width: Width = 256  # layers of width, 2 width, 4 width
     # in training, the pose's figure is up to this much wider or taller, or less so
-    stretch: float = 0.25
+    stretch: Annotated[float, Range(0, 0.9)] = 0.25
 
     @property
     def n(self) -> int:
@@ -95,13 +98,13 @@ class Reshaped:
 
 # %% ../../nbs/07_mraa/073_retarget.disentangle.ipynb #n00
 @dataclass(frozen=True)
-class DisentangleOption:
+class DisentangleOption(Config):
     "The shape/pose disentangling network (AVD) as an option of a model's config."
 
     enabled: bool = False  # trained afterwards, on a finished detector
-    shape_size: int = 64  # numbers of the shape code
-    pose_size: int = 64  # numbers of the pose code
-    width: int = 256  # layers of width, 2 width, 4 width
+    shape_size: Width = 64  # numbers of the shape code
+    pose_size: Width = 64  # numbers of the pose code
+    width: Width = 256  # layers of width, 2 width, 4 width
 
 
 # %% ../../nbs/07_mraa/073_retarget.disentangle.ipynb #c13a

@@ -18,6 +18,7 @@ __all__ = [
 
 # %% ../../nbs/04_monkeynet/048_retarget.forecast.ipynb #c03
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from einops import rearrange, repeat
@@ -28,6 +29,8 @@ from ..core import InputError, Keypoints
 from ..detectors.keypoint import KeypointDetector
 from ..geometry import full_precision
 from ..heatmaps import principal_variances
+from ..options import Config
+from ..ranges import Range, Width
 from .sequences import to_keypoints, to_numbers
 
 
@@ -60,12 +63,12 @@ def thicken(
 
 # %% ../../nbs/04_monkeynet/048_retarget.forecast.ipynb #c14
 @dataclass(frozen=True)
-class ForecastCfg:
+class ForecastCfg(Config):
     "The recurrent predictor of Monkey-Net (section 4); defaults as released."
 
-    n_kp: int = 10  # keypoints of the detector
-    hidden: int = 1024  # memory of the GRU
-    length: int = 32  # frames of a sequence, the given one among them
+    n_kp: Annotated[int, Range(1, 4096)] = 10  # keypoints of the detector
+    hidden: Width = 1024  # memory of the GRU
+    length: Annotated[int, Range(2, 4096)] = 32  # frames of a sequence, the given one among them
     covariance: bool = True  # False: positions alone
     hold_covariance: bool = False  # every frame keeps the first one's
 

@@ -5,11 +5,8 @@
 # %% auto #0
 __all__ = [
     "Usage",
-    "read_value",
-    "read_options",
-    "positive_int",
-    "frame_size",
-    "motion_scale",
+    "split_options",
+    "by_kind",
     "method_options",
     "is_first_process",
     "show_progress",
@@ -31,7 +28,7 @@ import re
 import shutil
 import sys
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,101 +38,56 @@ class Usage(ValueError):
     "The command line itself is wrong; the message is one line."
 
 
-def read_value(
-    word: str,  # such as 3, 2e-4, true, [0.5, 0.9], pyramid
-):
-    "The value that a word of the command line means."
-    import yaml
-
-    if re.fullmatch(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", word):
-        return float(word)
-    try:
-        return yaml.safe_load(word)
-    except yaml.YAMLError:
-        return word
-
-
-def read_options(
+def split_options(
     words: Sequence[str],  # such as ['lr=2e-4', 'dense.width=16']
-) -> dict:
-    "`key=value` words as names and values."
+) -> dict[str, str]:  # name -> text
+    "`key=value` words as names and texts."
     found = {}
     for word in words:
         if not re.match(r"[\w.]+=", word):
             raise Usage(f"-o {word}: expected key=value, without spaces, such as -o lr=2e-4")
-        name, _, value = word.partition("=")
-        found[name] = read_value(value)
+        name, _, found[name] = word.partition("=")
     return found
 
 
 # %% ../../nbs/13_runs/138_run.commands.ipynb #w10
-def positive_int(word: str) -> int:
-    "A whole number above 0."
-    if not re.fullmatch("[1-9][0-9]*", word):
-        raise ArgumentTypeError(f"expected a whole number above 0, found {word!r}")
-    return int(word)
+def by_kind(
+    kind: str,  # its name in `animlib.ranges`
+) -> Callable[[str], Any]:
+    "What reads a word of the command line as such a value, and refuses any other."
 
+    def read(word: str):
+        from animlib import ranges
+        from animlib.core import InputError
+        from animlib.options import read_text
 
-def frame_size(word: str) -> int | tuple[int, int]:
-    "`64`, or rows x columns: `64x96`."
-    if not re.fullmatch("[1-9][0-9]*(x[1-9][0-9]*)?", word):
-        raise ArgumentTypeError(
-            f"expected pixels such as 64, or rows x columns such as 64x96, found {word!r}"
-        )
-    if "x" not in word:
-        return int(word)
-    rows, columns = word.split("x")
-    return int(rows), int(columns)
+        declared = vars(ranges)[kind]
+        try:
+            return read_text(word, declared, kind)
+        except InputError:
+            expected = ranges.describe(declared)
+            raise ArgumentTypeError(f"expected {expected}, found {word!r}") from None
 
-
-def motion_scale(word: str) -> str | float:
-    "`auto`, or a number above 0."
-    if word == "auto":
-        return word
-    if not re.fullmatch(r"[0-9]*\.?[0-9]+", word) or not float(word):
-        raise ArgumentTypeError(f"expected auto or a number above 0, found {word!r}")
-    return float(word)
+    return read
 
 
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c12
-def _in_kind_of(default: Any, value: Any) -> Any:
-    "A whole number where a float belongs, a list where a tuple does."
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if isinstance(default, tuple) and isinstance(value, list):
-        return tuple(value)
-    return value
-
-
-def _fit_to_default(name: str, value: Any, default: Any) -> Any:
-    "The value in the kind of the default, or Usage with an example."
-    value = _in_kind_of(default, value)
-    if default is not None and type(value) is not type(default):
-        raise Usage(
-            f"-o {name}: expected {type(default).__name__}, such as {default}, found {value!r}"
-        )
-    if name in ("steps", "batch", "lr", "size") and value <= 0:
-        raise Usage(f"-o {name}: expected a number above 0, found {value}")
-    return value
-
-
 def method_options(
     method: str,  # fomm, ...
     preset: str,  # toy | nano | paper
-    given: Mapping,  # name -> value
+    given: Mapping,  # dotted name -> text or value
 ) -> dict:
-    "The options, if the method has them and they are of their kinds."
-    from animlib.models.registry import configure, option_values
-    from animlib.training.config import flatten_options
+    "The options, if the method has them and they fit their declarations."
+    from animlib.models.registry import configure
+    from animlib.options import option_kinds, read_options
 
-    given = flatten_options(given)
+    model_cfg, training_cfg = configure(method, preset)
+    found = read_options(given, option_kinds(training_cfg) | option_kinds(model_cfg), "-o ")
     try:
-        configure(method, preset, **given)
+        configure(method, preset, **found)
     except TypeError as error:
         raise Usage(f"-o: {error}") from None
-    model_cfg, training_cfg = configure(method, preset)
-    defaults = option_values(training_cfg) | option_values(model_cfg)
-    return {name: _fit_to_default(name, value, defaults[name]) for name, value in given.items()}
+    return found
 
 
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c16
@@ -210,7 +162,7 @@ def train_command(args: Namespace):
     from animlib.run.jobs import train
 
     steps = {"steps": args.steps} if args.steps else {}
-    options = method_options(args.method, args.preset, read_options(args.option) | steps)
+    options = method_options(args.method, args.preset, split_options(args.option) | steps)
     if args.device != "auto":
         pick_device(args.device)
     run = run_of(args)
@@ -269,9 +221,9 @@ def data_command(args: Namespace) -> int:
 
 def run_command(args: Namespace):
     "A notebook, executed by papermill."
-    from animlib.run.notebooks import run_notebook
+    from animlib.run.notebooks import read_parameters, run_notebook
 
-    given = {name: read_value(word) for name, word in args.parameter}
+    given = read_parameters(args.notebook, dict(args.parameter))
     print(run_notebook(args.notebook, args.out, given, progress=show_progress()))
 
 

@@ -28,7 +28,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..animator import Animator, evaluation_mode
-from ..core import InputError, write_atomic
+from ..core import InputError
 from ..data.clips import Clips
 from ..data.identities import group_sampler
 from ..data.sources import DataSource, open_source
@@ -38,6 +38,7 @@ from ..inference import pick_device
 from ..losses.adversarial import discriminator_terms
 from ..losses.reconstruction import Term
 from ..models.registry import Method, configure, get_method
+from ..storage import write_atomic
 from ..training.config import pair_sampler
 from ..training.loop import fit
 from ..training.state import save_model

@@ -8,6 +8,7 @@ __all__ = [
     "notebook_file",
     "notebook_parameters",
     "check_parameters",
+    "read_parameters",
     "NotebookFailed",
     "run_notebook",
 ]
@@ -24,7 +25,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import InputError, nearest, write_atomic
+from ..core import InputError, nearest
+from ..options import annotated_kind, read_text
+from ..ranges import check_value
+from ..storage import write_atomic
 from ..zoo.hub import share
 
 
@@ -123,35 +127,29 @@ def notebook_parameters(
 
 
 # %% ../../nbs/13_runs/131_run.notebooks.ipynb #c17
-_ACCEPTED: dict[str, type | tuple[type, ...]] = {  # annotation -> what is accepted
-    "int": int,
-    "float": (int, float),
-    "str": str,
-    "bool": bool,
-    "dict": dict,
-    "list": (list, tuple),
-    "None": type(None),
-}
-
-
-def _fits_one(value, kind: str) -> bool:
-    "Whether a value is of one annotated kind; a kind that is not in the table accepts anything."
-    if kind not in _ACCEPTED:
-        return True
-    if isinstance(value, bool):
-        return kind == "bool"
-    return isinstance(value, _ACCEPTED[kind])
-
-
-def _fits(value, annotation: str) -> bool:
-    "Whether a value is of an annotated kind, such as `str | None` or `list[int]`."
-    kinds = [kind.strip().partition("[")[0] for kind in annotation.split("|")]
-    return any(_fits_one(value, kind) for kind in kinds)
-
-
 def _as_text(value):
     "A path as text; anything else as it is."
     return str(value) if isinstance(value, os.PathLike) else value
+
+
+def _each_read(
+    notebook: str | os.PathLike,
+    given: Mapping,  # name -> value or text
+    read: Callable,  # (value or text, declared type, name for messages) -> value
+) -> dict:
+    "Every parameter as it is declared; InputError for one that the notebook does not have."
+    known = notebook_parameters(notebook)
+    for name in given:
+        if name not in known:
+            raise InputError(f"{notebook}: no parameter {name!r}; {nearest(name, known)}")
+    return {
+        name: read(
+            _as_text(value),
+            annotated_kind(known[name].kind),
+            f"{notebook}: parameter {name!r} ({known[name].help})",
+        )
+        for name, value in given.items()
+    }
 
 
 def check_parameters(
@@ -159,18 +157,15 @@ def check_parameters(
     given: Mapping,  # name -> value
 ) -> dict:  # what papermill is to be given: paths as text
     "The given parameters, if the notebook has them and they are of their kinds."
-    known = notebook_parameters(notebook)
-    given = {name: _as_text(value) for name, value in given.items()}
-    for name, value in given.items():
-        if name not in known:
-            raise InputError(f"{notebook}: no parameter {name!r}; {nearest(name, known)}")
-        parameter = known[name]
-        if not _fits(value, parameter.kind):
-            raise InputError(
-                f"{notebook}: parameter {name!r} ({parameter.help}): "
-                f"expected {parameter.kind}, found {value!r} ({type(value).__name__})"
-            )
-    return given
+    return _each_read(notebook, given, check_value)
+
+
+def read_parameters(
+    notebook: str | os.PathLike,  # a path, or the name of a shipped pipeline
+    words: Mapping[str, str],  # name -> text, from a shell
+) -> dict:
+    "The values that texts mean as parameters of a notebook, by its declarations."
+    return _each_read(notebook, words, read_text)
 
 
 # %% ../../nbs/13_runs/131_run.notebooks.ipynb #c22

@@ -10,7 +10,8 @@ import os
 import re
 from pathlib import Path
 
-from ..core import InputError, write_atomic
+from ..core import InputError
+from ..storage import write_atomic
 
 # %% ../../nbs/13_runs/133_run.page.ipynb #c06
 _LOADED = re.compile(

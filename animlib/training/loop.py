@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..animator import Model
-from ..core import required, write_atomic
+from ..core import required
 from ..losses.reconstruction import Term, total_loss
+from ..storage import write_atomic
 from .config import TrainCfg, draw_batch, pair_sampler
 from .state import Reports, RunState, open_run, run_config, save_model
 

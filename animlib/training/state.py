@@ -18,8 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..animator import Model
-from ..core import InputError, write_atomic
-from .config import TrainCfg, flatten_options
+from ..core import InputError
+from ..options import flatten_options
+from ..storage import write_atomic
+from .config import TrainCfg
 
 # %% ../../nbs/02_training/024_training.state.ipynb #c06
 FORMAT = "animlib 2"  # the form of a file's header

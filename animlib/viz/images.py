@@ -29,8 +29,9 @@ from einops import rearrange, repeat
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ..core import InputError, expect_shape, write_atomic
+from ..core import InputError, expect_shape
 from ..geometry import Size, identity_grid, resize_maps
+from ..storage import write_atomic
 
 
 # %% ../../nbs/00_foundations/008_viz.images.ipynb #c08

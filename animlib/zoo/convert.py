@@ -23,9 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from ..animator import Animator
-from ..core import InputError, nearest, required, sha256
+from ..core import InputError, nearest, required
 from ..media.files import expect_binary
-from ..models.registry import get_method, set_options
+from ..models.registry import get_method
+from ..options import set_options
+from ..storage import sha256
 from ..training.state import save_model
 from .files import build_quietly, fill
 from .official.config import OFFICIAL, guess_method, official_cfg, read_yaml

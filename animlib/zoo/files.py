@@ -18,7 +18,7 @@ __all__ = [
 # %% ../../nbs/11_zoo/110a_zoo.files.ipynb #c03
 import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,8 +37,9 @@ from animlib.models.registry import (
     get_method,
     method_names,
 )
+from ..ranges import check_value, declared_kinds
 from ..training.state import FORMAT, read_header
-from .old_names import nest_options, rename_old
+from .old_names import means_to_sums, nest_options, rename_old
 
 
 # %% ../../nbs/11_zoo/110a_zoo.files.ipynb #c08
@@ -111,22 +112,17 @@ def fill(
 # %% ../../nbs/11_zoo/110a_zoo.files.ipynb #c13
 def read_value(
     found: Any,  # from json or yaml
-    like: Any,  # a value of the same option, for its kind
+    kind: Any,  # its declared type
+    like: Any,  # a value of the same option: of a part, its defaults
     where: str,  # for messages
 ) -> Any:
-    "One value of a config, of the kind of `like` (None: any kind); otherwise InputError."
+    "One value of a config by its declaration; otherwise InputError."
     if is_dataclass(like):
         return read_config(found, like, where)
-    if isinstance(found, list):
-        found = tuple(found)
-    if isinstance(like, float) and type(found) is int:
-        found = float(found)
-    if like is not None and type(found) is not type(like):
-        raise InputError(
-            f"{where}: expected {type(like).__name__}, found {found!r}; "
-            "the config is damaged or of another version"
-        )
-    return found
+    try:
+        return check_value(found, kind, where)
+    except InputError as error:
+        raise InputError(f"{error}; the config is damaged or of another version") from None
 
 
 def read_config(
@@ -136,7 +132,7 @@ def read_config(
 ):  # a config
     "The frozen config that a header describes; unknown options and wrong kinds are errors."
     kind = type(like)
-    known = [option.name for option in fields(kind)]
+    known = declared_kinds(kind)
     if not isinstance(values, Mapping):
         raise InputError(
             f"{where}: expected the options of {kind.__name__}, found {values!r}; "
@@ -148,7 +144,10 @@ def read_config(
             f"{where}: {kind.__name__} has no option {unknown[0]!r}; {nearest(unknown[0], known)} "
             "The file is of another version of animlib: train or convert it again"
         )
-    read = {k: read_value(v, getattr(like, k), f"{where}.{k}") for k, v in values.items()}
+    read = {
+        name: read_value(value, known[name], getattr(like, name), f"{where}.{name}")
+        for name, value in values.items()
+    }
     return replace(like, **read)
 
 
@@ -194,6 +193,8 @@ def header_config(header: Mapping[str, Any], path: str | Path):  # a config
     values = header.get("cfg")
     if header["format"] == OLD_FORMAT and isinstance(values, Mapping):
         values = nest_options(rename_old(header["method"], values))
+    if isinstance(values, Mapping):
+        values = means_to_sums(header["method"], values)
     return read_config(values, find_buildable(header["method"]).config(), f"{path}: cfg")
 
 

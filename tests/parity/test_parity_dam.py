@@ -42,7 +42,7 @@ from animlib.losses.anchors import root_prior
 from animlib.losses.equivariance import equivariance, jacobian_error, position_error
 from animlib.losses.hierarchy import attention_overlap, coverage_gap, hierarchy_prior
 from animlib.models import hdam
-from animlib.models.registry import set_options
+from animlib.options import set_options
 from animlib.training.state import save_model
 from animlib.zoo.convert import from_official
 from animlib.zoo.files import read_model
@@ -168,14 +168,15 @@ def test_the_loss_term_itself(method):
 @both_conventions
 def test_root_loss(aligned):
     official = GOLDEN["dam"].loss("root_motion_kp_distance", aligned)
-    assert_same_loss(10 * root_prior(step("dam", aligned)), official)
+    weight = GOLDEN["dam"].model(aligned).cfg.loss.motion_prior
+    assert_same_loss(weight * root_prior(step("dam", aligned)), official)
 
 
 @both_conventions
 def test_weights_of_the_hierarchy_losses(aligned):
     cfg = GOLDEN["hdam"].model(aligned).cfg
-    assert cfg.loss.prior == 20.0
-    assert cfg.loss.prior_intermediate == 1.0
+    assert cfg.loss.motion_prior == 10.0
+    assert cfg.loss.intermediate_prior == 0.5  # a mean over two
     assert cfg.loss.overlap == 10.0
     assert cfg.loss.coverage == 10.0
     assert cfg.loss.min_coverage == 0.6
@@ -192,7 +193,9 @@ def test_hierarchy_losses(aligned):
 
     parts = hierarchy_prior(out)
 
-    prior = cfg.loss.prior * parts["motion"] + cfg.loss.prior_intermediate * parts["middle"]
+    weights = cfg.loss
+    motion = weights.motion_prior * parts["motion"]
+    prior = motion + weights.intermediate_prior * parts["middle"]
     assert_same_loss(prior, golden.loss("root_motion_kp_distance", aligned))
     overlap = 10 * attention_overlap(attention, ignored)
     assert_same_loss(overlap, golden.loss("sub_attetion_distance", aligned))

@@ -269,13 +269,13 @@ def test_train_with_a_wrong_word(refuses, old, new, words):
     "option,words",
     [
         ("-o stepss=3", ["did you mean steps"]),
-        ("-o n_kp=many", ["n_kp", "expected int"]),
+        ("-o n_kp=many", ["n_kp", "expected a whole number"]),
         ("-o dense.widht=16", ["did you mean dense.width"]),
-        ("-o dense.width=wide", ["dense.width", "expected int"]),
+        ("-o dense.width=wide", ["dense.width", "expected a whole number"]),
         ("-o lr", ["key=value"]),
         ("-o size=20", ["multiples of 8"]),
         ("--stpes 3", ["did you mean --steps"]),
-        ("--steps 0", ["--steps", "whole number above 0"]),
+        ("--steps 0", ["--steps", "expected a whole number from 1"]),
         ("--device cudda", ["device"]),
     ],
 )

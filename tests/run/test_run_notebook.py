@@ -43,12 +43,12 @@ def test_parameters_are_documented(path):
     [
         (dict(step=3), "steps"),
         (dict(Method="fomm"), "method"),
-        (dict(steps="many"), "expected int"),
-        (dict(steps=2.5), "expected int"),
-        (dict(resume=1), "expected bool"),
-        (dict(method=None), "expected str"),
+        (dict(steps="many"), "expected a whole number"),
+        (dict(steps=2.5), "expected a whole number"),
+        (dict(resume=1), "expected true or false"),
+        (dict(method=None), "expected a text"),
         (dict(options=[1]), "expected dict"),
-        (dict(steps=True), "expected int"),
+        (dict(steps=True), "expected a whole number"),
     ],
 )
 def test_a_wrong_parameter_is_refused_before_anything_runs(given, message, tmp_path):

@@ -17,8 +17,9 @@ import yaml
 from ...core import InputError, nearest
 from ...geometry import Sampling
 from ...media.files import sniff
-from ...models.registry import get_method, option_values, set_options
-from ..files import read_value
+from ...models.registry import get_method
+from ...options import declared_value, option_kinds, read_options, set_options
+from ...ranges import Side
 from . import dam, fomm, monkeynet, motion_transformer, mraa, tpsmm, x2face
 from .facts import Official
 
@@ -151,19 +152,12 @@ def official_options(method: str, tree: Mapping) -> dict[str, Any]:
 
 
 # %% ../../../nbs/11_zoo/119_zoo.official.config.ipynb #c13
-_MAY_BE_ZERO = ("detector.pad", "dense.groups")
-
-
-def _our_options(facts: Official, given: Mapping, like: Mapping) -> dict[str, Any]:
-    "Their options under our names (dotted), each of the kind that ours has."
+def _our_options(facts: Official, given: Mapping, kinds: Mapping) -> dict[str, Any]:
+    "Their options under our names (dotted), each as ours is declared."
     ours: dict[str, Any] = {}
     for theirs, name in facts.options.items():
         where = f"config: {facts.root or 'option'}.{theirs}"
-        value = read_value(given[theirs], like[name], where)
-        counts = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if counts and value <= 0 and name not in _MAY_BE_ZERO:
-            raise InputError(f"{where}: expected more than 0, found {given[theirs]}")
-        ours[name] = value
+        ours[name] = declared_value(given[theirs], kinds[name], where)
     for theirs, convert_option in facts.more.items():
         ours |= convert_option(given[theirs])
     return ours
@@ -171,8 +165,10 @@ def _our_options(facts: Official, given: Mapping, like: Mapping) -> dict[str, An
 
 def _frame_size(tree: Mapping, default: int) -> int:
     "Side of the frames it was trained on."
-    shape = (tree.get("dataset_params") or {}).get("frame_shape") or [default]
-    return read_value(shape[0], default, "config: dataset_params.frame_shape")
+    where = "config: dataset_params"
+    dataset = declared_value(tree.get("dataset_params") or {}, dict, where)
+    shape = declared_value(dataset.get("frame_shape") or [default], list, f"{where}.frame_shape")
+    return declared_value(shape[0], Side, f"{where}.frame_shape")
 
 
 def official_cfg(
@@ -185,10 +181,12 @@ def official_cfg(
     tree = read_yaml(config)
     paper = get_method(method).presets["paper"][0]
     given = official_options(method, tree)
-    ours = _our_options(facts, given, option_values(paper))
+    kinds = option_kinds(paper)
+    ours = _our_options(facts, given, kinds)
     resize = ours.pop("resize", "bilinear")
     size = _frame_size(tree, ours.pop("size", paper.size))
     corners = facts.corners if align_corners is None else align_corners
     sampling = Sampling(corners, facts.resize_as_corners and corners, resize)
-    cfg = set_options(paper, ours | dict(facts.ours) | dict(facts.whole(tree)))
+    ours |= dict(facts.ours) | dict(facts.whole(tree))
+    cfg = set_options(paper, read_options(ours, kinds, "config: "))
     return replace(cfg, size=size, sampling=sampling)

@@ -83,10 +83,11 @@ _MORE = {
 
 # %% ../../../nbs/11_zoo/116_zoo.official.dam.ipynb #c10
 def _hierarchy(weights: Mapping, n_intermediate: int) -> dict[str, float]:
-    "Weights of HDAM's losses, as released."
+    "Weights of HDAM's losses, as released; its second part is a mean, ours a sum."
+    mean_weight = float(weights.get("root_motion_sub_root_distance", 1.0))
     return {
-        "loss.prior": n_intermediate * float(weights.get("sub_root_motion_kp_distance", 10.0)),
-        "loss.prior_intermediate": float(weights.get("root_motion_sub_root_distance", 1.0)),
+        "loss.motion_prior": float(weights.get("sub_root_motion_kp_distance", 10.0)),
+        "loss.intermediate_prior": mean_weight / n_intermediate,
         "loss.overlap": float(weights.get("orthognal_sub_leaf", 10.0)),
         "loss.coverage": float(weights.get("complete_sub_leaf_attention", 10.0)),
         "loss.min_coverage": float(weights.get("sub_leaf_attention_value", 0.2)),
@@ -117,7 +118,8 @@ def whole_config(tree: Mapping) -> dict[str, Any]:
         ours["background.kind"] = "zero"
     if n_intermediate:
         return ours | _hierarchy(weights, n_intermediate)
-    return ours | {"loss.prior": float(weights.get("root_motion_kp_distance", 10.0))}
+    mean_weight = float(weights.get("root_motion_kp_distance", 10.0))
+    return ours | {"loss.motion_prior": mean_weight / ours["n_kp"]}
 
 
 # %% ../../../nbs/11_zoo/116_zoo.official.dam.ipynb #c13

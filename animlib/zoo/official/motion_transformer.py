@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...core import InputError
 from ...detectors.tokens import sine_positions
-from ...training.config import flatten_options
+from ...options import flatten_options
 from .dam import GENERATOR_WITH_BACKGROUND
 from .facts import BACKGROUND, Official, no_options
 from .fomm import RULES as FOMM_RULES
