@@ -523,12 +523,6 @@ ZOO = [
             "unknown = []",
         ),
         ("tensors missing", "missing = [k for k in needed if k not in tensors]", "missing = []"),
-        ("True is a number", "type(found) is not type(like)", "not isinstance(found, type(like))"),
-        (
-            "a whole number is no float",
-            "if isinstance(like, float) and type(found) is int:",
-            "if False:",
-        ),
         (
             "unknown options",
             "unknown = [name for name in values if name not in known]",
@@ -556,7 +550,6 @@ ZOO = [
     *faults(
         "zoo.official.config",
         (*BAD_FILES, *FOMM),
-        ("counts of 0", "if counts and value <= 0 and", "if counts and value < 0 and"),
         ("any fixed option", "if given[name] != value:", "if False:"),
         ("resized with corners", "facts.resize_as_corners and corners", "corners"),
         ("options unknown to us", "if name not in known:", "if False:"),
@@ -568,4 +561,13 @@ ZOO = [
         ("runs are no models", 'if (path / "model.safetensors").is_file():', "if False:"),
     ),
 ]
-MUTANTS = [*GEOMETRY, *MOTION, *DENSE, *LOSS, *TRAINING, *MEDIA, *ZOO]
+OPTIONS = faults(
+    "ranges",
+    (),
+    ("True is a number", "isinstance(value, bool) != (kind is bool) or not", "not"),
+    ("a whole number is no float", "if kind is float and type(value) is int", "if False"),
+    ("no upper bound", "self.low <= value <= self.high and", "self.low <= value and"),
+    ("steps ignored", " and not (self.step and (value - self.low) % self.step)", ""),
+    ("arguments not checked", "if name in given.arguments:", "if False:"),
+)
+MUTANTS = [*OPTIONS, *GEOMETRY, *MOTION, *DENSE, *LOSS, *TRAINING, *MEDIA, *ZOO]
