@@ -104,3 +104,13 @@ def test_a_jacobian_has_the_output_in_its_rows():
     found = point_jacobian(shear, torch.zeros(2, 2))
 
     assert torch.equal(found, torch.tensor([[1.0, 3.0], [0.0, 1.0]]).expand(2, 2, 2))
+
+
+def test_a_jacobian_is_differentiable_again():
+    "The equivariance of Jacobians trains through it."
+    factor = torch.tensor(2.0, requires_grad=True)
+
+    found = point_jacobian(lambda xy: factor * xy, torch.zeros(3, 2))
+    found.sum().backward()
+
+    assert factor.grad == 6
