@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 # %% ../nbs/00_foundations/001a_animator.ipynb #a03
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -212,7 +213,7 @@ class Animator(Model):
     @property
     def stride(self) -> int:
         "The sides of a frame must be multiples of it."
-        return max(part.stride for part in (self.detector, self.dense, self.generator))
+        return math.lcm(*(part.stride for part in (self.detector, self.dense, self.generator)))
 
     def check_frame(self, x: Tensor) -> Tensor:
         "The frame, if it is RGB and divisible by the model's stride; otherwise InputError."

@@ -32,6 +32,7 @@ import torch.nn.functional as F
 from einops import repeat
 from torch import Tensor, nn
 
+from .core import InputError
 from .options import Config
 from .ranges import Depth, Width
 
@@ -188,7 +189,7 @@ class AntiAlias(nn.Module):
         self.scale = scale
         self.every = round(1 / scale)
         if abs(self.every * scale - 1) > 1e-6:
-            raise ValueError(f"AntiAlias: scale must be 1, 1/2, 1/4, ..., got {scale}")
+            raise InputError(f"scale: expected 1, 1/2, 1/3, 1/4, ..., found {scale:g}")
         if self.every > 1:
             window = repeat(gaussian_window(self.every), "h w -> c 1 h w", c=channels)
             self.register_buffer("weight", window.contiguous())

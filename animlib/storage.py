@@ -13,6 +13,7 @@ __all__ = [
     "sha256",
     "strays",
     "sweep_strays",
+    "strays_of",
     "FolderLock",
 ]
 
@@ -198,6 +199,23 @@ def sweep_strays(folder: str | os.PathLike, owned: bool = False):
     "Remove what `strays` finds."
     for path in strays(folder, owned):
         remove(path)
+
+
+# %% ../nbs/00_foundations/001b_storage.ipynb #s28z
+def strays_of(
+    path: Path,  # what is about to be written
+) -> list[Path]:
+    "What dead processes of this machine left of their attempts to write `path`."
+    found = []
+    for other in path.parent.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(other.name)
+        is_of_path = other.name.startswith(f".{path.name[:200]}.")
+        if match is None or not is_of_path:
+            continue
+        host, process = match.groups()
+        if host == _HOST and not psutil.pid_exists(int(process)):
+            found.append(other)
+    return found
 
 
 # %% ../nbs/00_foundations/001b_storage.ipynb #s31

@@ -28,7 +28,7 @@ from ..animator import Backbone
 from .published import published_weights
 from .resnet import BasicBlock
 from ..options import Config
-from ..ranges import Blocks, Layers, Width
+from ..ranges import Layers, Width
 
 
 # %% ../../nbs/10_motion_transformer/100_backbones.hrnet.ipynb #c09
@@ -130,7 +130,7 @@ class BackboneCfg(Config):
     blocks: Layers = 4  # residual blocks of each of its modules
     modules: tuple[Layers, Layers] = (1, 4)  # of stage 2 (two resolutions) and of stage 3 (three)
     stem_width: Width = 64
-    stem_blocks: Blocks = 4
+    stem_blocks: Layers = 4
 
 
 # %% ../../nbs/10_motion_transformer/100_backbones.hrnet.ipynb #c27a

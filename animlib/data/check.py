@@ -122,7 +122,7 @@ def _digest(path: Path) -> str:
     "Of all bytes of a file, or of a frame folder."
     digest = hashlib.sha256()
     for file in image_files(path) if path.is_dir() else [path]:
-        digest.update(file.read_bytes())
+        digest.update(file.read_bytes() if file.is_file() else bytes(file))
     return digest.hexdigest()
 
 

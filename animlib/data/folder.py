@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from .clips import Clips
-from ..media.files import file_error
+from ..media.files import expect_file, file_error
 from ..media.image import IMAGE_SUFFIXES, image_files, natural_key, rows_and_columns
 from ..media.read import VIDEO_SUFFIXES, read_frames
 
@@ -30,14 +30,23 @@ TEST_SHARE = 0.2  # of a folder that has neither train/ nor test/
 
 
 def clip_paths(folder: Path) -> list[Path]:
-    "Videos, strips and frame folders below a folder, in natural order."
+    "Videos, strips and frame folders below a folder, in natural order; links lead nowhere twice."
+    return _clips_below(folder, set())
+
+
+def _clips_below(folder: Path, visited: set[Path]) -> list[Path]:
+    "The same; `visited` are the folders that were looked through."
+    real = folder.resolve()
+    if real in visited:
+        return []
+    visited.add(real)
     suffixes = VIDEO_SUFFIXES + IMAGE_SUFFIXES
     found = []
     for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            found += [path] if image_files(path) else clip_paths(path)
+            found += [path] if image_files(path) else _clips_below(path, visited)
         elif path.suffix.lower() in suffixes:
             found.append(path)
     return found
@@ -140,7 +149,7 @@ def _state(path: Path) -> list:
     files = image_files(path) if path.is_dir() else [path]
     state = []
     for file in files:
-        stat = file.stat()
+        stat = expect_file(file, "a video").stat()
         state.append([file.name, stat.st_size, stat.st_mtime_ns])
     return state
 

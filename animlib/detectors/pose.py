@@ -42,7 +42,7 @@ class Encoder(nn.Module):
         super().__init__()
         ns = widths(cfg.width, cfg.downs, cfg.max_width)
         halvings = [down_block(n_in, n_out) for n_in, n_out in pairwise(ns)]
-        first = conv_block(3, cfg.width, cfg.kernel)
+        first = conv_block(3, ns[0], cfg.kernel)
         self.body = nn.Sequential(first, *halvings, *(Residual(ns[-1]) for _ in range(cfg.blocks)))
         self.n_out = ns[-1]
         self.stride = 2**cfg.downs

@@ -92,6 +92,11 @@ class TransformerCfg(Config):
 # %% ../../nbs/10_motion_transformer/101_detectors.tokens.ipynb #c25
 def _layer(cfg: TransformerCfg, n_tokens: int) -> TokenLayer:
     "A layer for so many motion tokens; both kinds have the same weights."
+    if cfg.width % math.lcm(cfg.heads, 4):
+        raise InputError(
+            f"transformer.width: expected a multiple of transformer.heads ({cfg.heads}) and of 4, "
+            f"found {cfg.width}; change one of them"
+        )
     if cfg.attention == "separate":
         return SeparateLayer(n_tokens, cfg.width, cfg.heads, cfg.mlp_ratio)
     return TokenLayer(cfg.width, cfg.heads, cfg.mlp_ratio)

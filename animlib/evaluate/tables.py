@@ -14,16 +14,22 @@ __all__ = [
     "EVALUATOR_COLUMNS",
     "CROSS_COLUMNS",
     "SOURCE_COLUMNS",
+    "SPREAD",
+    "SPREAD_OF",
     "Metric",
     "register_metric",
     "metric_columns",
     "evaluate",
     "ablation_table",
+    "row_values",
+    "in_order",
+    "are_level",
 ]
 
 # %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m03
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean, stdev
 
 from .cross import cross_metrics, source_metrics
@@ -180,3 +186,44 @@ def ablation_table(
     made = f"{found['steps']} steps each, {seeds}, {found['device']}"
     lines += ["", f"*{found['data']}, preset {found['preset']}, {made}*"]
     return "\n".join(lines)
+
+
+# %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m18c
+SPREAD = (
+    0.05  # rows of one seed that should be equal were seen this far apart (shares, chapter 084)
+)
+SPREAD_OF = {"warp_ratio": 0.1}  # the same, of numbers with more luck in them
+
+
+def row_values(
+    found: Mapping,  # as for `ablation_table`
+    number: str,  # such as "l1_ratio"
+    *rows: str,  # none: all
+) -> dict[str, float]:  # row -> mean over seeds
+    "One number of the rows of a table."
+    variants = found["variants"]
+    return {
+        row: mean(metrics[number] for metrics in variants[row]["metrics"])
+        for row in rows or variants
+    }
+
+
+def in_order(
+    found: Mapping,  # as for `ablation_table`
+    number: str,  # a share; smaller is better
+    *rows: str,  # the best first
+) -> bool:  # whether each is better than the next by more than the spread of one seed
+    "Whether a table can tell these rows apart."
+    values = row_values(found, number, *rows).values()
+    spread = SPREAD_OF.get(number, SPREAD)
+    return all(worse - better > spread for better, worse in pairwise(values))
+
+
+def are_level(
+    found: Mapping,  # as for `ablation_table`
+    number: str,  # a share
+    *rows: str,  # none: all
+) -> bool:  # whether no two are further apart than the spread of one seed
+    "Whether a table cannot tell any of these rows apart."
+    values = row_values(found, number, *rows).values()
+    return max(values) - min(values) <= SPREAD_OF.get(number, SPREAD)

@@ -41,7 +41,7 @@ class InpaintingGenerator(Generator):
         super().__init__()
         norm = partial(nn.InstanceNorm2d, affine=True)
         channels = widths(cfg.width, cfg.downs, cfg.max_width)
-        self.first = conv_block(3, cfg.width, cfg.kernel, norm)
+        self.first = conv_block(3, channels[0], cfg.kernel, norm)
         self.downs = nn.ModuleList(down_block(a, b, norm) for a, b in pairwise(channels))
         # on the way up: the deepest level, then decoder and warped encoder side by side
         joined = [channels[-1], *(2 * n for n in channels[-2:0:-1])]
@@ -49,7 +49,7 @@ class InpaintingGenerator(Generator):
             nn.Sequential(Residual(n, norm), Residual(n, norm)) for n in joined
         )
         self.ups = nn.ModuleList(up_block(a, b, norm) for a, b in zip(joined, channels[-2::-1]))
-        self.final = nn.Conv2d(cfg.width, 3, cfg.kernel, padding=cfg.kernel // 2)
+        self.final = nn.Conv2d(channels[0], 3, cfg.kernel, padding=cfg.kernel // 2)
         self.sampling = sampling
         self.stride = 2**cfg.downs
 

@@ -66,11 +66,11 @@ class OcclusionGenerator(Generator):
     def __init__(self, cfg: GeneratorCfg = GeneratorCfg(), sampling: Sampling = OURS):
         super().__init__()
         ns = widths(cfg.width, cfg.downs, cfg.max_width)
-        self.first = conv_block(3, cfg.width, cfg.kernel)
+        self.first = conv_block(3, ns[0], cfg.kernel)
         self.downs = nn.ModuleList(down_block(a, b) for a, b in pairwise(ns))
         self.bottleneck = nn.Sequential(*(Residual(ns[-1]) for _ in range(cfg.blocks)))
         self.ups = nn.ModuleList(up_block(b, a) for b, a in pairwise(reversed(ns)))
-        self.final = nn.Conv2d(cfg.width, 3, cfg.kernel, padding=cfg.kernel // 2)
+        self.final = nn.Conv2d(ns[0], 3, cfg.kernel, padding=cfg.kernel // 2)
         self.skips = cfg.skips
         self.sampling = sampling
         self.stride = 2**cfg.downs

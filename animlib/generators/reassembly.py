@@ -94,7 +94,7 @@ class Reassembler(Generator):
         ups = [up_block(n_in, n_out) for n_in, n_out in pairwise(reversed(ns))]
         self.body = nn.Sequential(*(Residual(ns[-1]) for _ in range(cfg.blocks)), *ups)
         # red, green, blue, mask
-        self.final = nn.Conv2d(encoder.width, 4, cfg.kernel, padding=cfg.kernel // 2)
+        self.final = nn.Conv2d(ns[0], 4, cfg.kernel, padding=cfg.kernel // 2)
         self.n_pose = n_pose
         self.behind = background or Inpainter()
         self.stride = max(2**encoder.downs, self.behind.stride)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ..animator import Step
 from ..blocks import AntiAlias
-from ..core import Keypoints
+from ..core import InputError, Keypoints
 from ..detectors.keypoint import GaussianMaps
 from .reconstruction import Term
 from ..options import Config
@@ -103,6 +103,9 @@ class PatchDiscriminator(nn.Module):
         ns = [n_in, *wider]
         self.blocks = nn.ModuleList(self._block(i, ns, cfg) for i in range(cfg.depth))
         self.score = self._conv(ns[-1], 1, 1, cfg)
+        self.smallest = 5  # pixels of a side: what the last block needs, then each one before it
+        for _ in range(cfg.depth - 1):
+            self.smallest = 2 * self.smallest + 3
 
     def _conv(self, n_in: int, n_out: int, kernel: int, cfg: DiscriminatorCfg) -> nn.Module:
         conv = nn.Conv2d(n_in, n_out, kernel)
@@ -120,6 +123,12 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:  # `[b,n_in,h,w]`
         "Features of every block, then the scores `[b,1,h',w']`: 1 frame, 0 result."
+        h, w = x.shape[-2:]
+        if min(h, w) < self.smallest:
+            raise InputError(
+                f"discriminator: expected images of at least {self.smallest} px, found {h}x{w}; "
+                "lower discriminator.depth, raise discriminator.scales, or take larger frames"
+            )
         out = []
         for block in self.blocks:
             x = block(x)

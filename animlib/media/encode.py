@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "LONGEST",
     "CONTAINERS",
     "KINDS",
     "Encoder",
@@ -12,15 +13,12 @@ __all__ = [
     "frame_delay",
     "AnimationEncoder",
     "Container",
-    "SoundTrack",
     "pad_to_even",
     "ContainerEncoder",
     "open_encoder",
-    "has_sound",
 ]
 
 # %% ../../nbs/00_foundations/006a_media.encode.ipynb #c02
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -31,8 +29,9 @@ import imageio.v3 as iio
 import numpy as np
 from einops import rearrange
 
-from .files import expect_complete, file_error
-from .image import is_image
+from ..core import InputError
+from .delays import split_frames
+from .sound import SoundTrack
 
 
 # %% ../../nbs/00_foundations/006a_media.encode.ipynb #e06
@@ -92,12 +91,22 @@ def frame_delay(
     return max(step, end - start)
 
 
+LONGEST = {"gif": 655_350, "webp": (1 << 24) - 1}  # milliseconds that one frame can be shown
+
+
 class AnimationEncoder(Encoder):
     "An animated gif or webp; imageio writes it when it is closed."
 
     def __init__(self, path: Path, kind: str, fps: float):
+        self.path = path
+        self.kind = kind
         self.fps = fps
         self.step = 10 if kind == "gif" else 1
+        if frame_delay(0, fps, self.step) > LONGEST[kind]:
+            longest = f"a delay of at most {LONGEST[kind] / 1000:.0f} s in a {kind}"
+            raise InputError(
+                f"fps: expected {longest}, found {fps} frames per second; write an mp4"
+            )
         self.delays: list[int] = []  # grows; imageio reads it when the file is closed
         self.options: dict[str, Any] = dict(save_all=True, loop=0, quality=90, duration=self.delays)
         if kind == "gif":
@@ -112,6 +121,11 @@ class AnimationEncoder(Encoder):
         if not complete:
             self.file.images_to_write.clear()
         self.file.close()
+        if complete:
+            written = self.path.read_bytes()
+            split = split_frames(written, self.kind, self.delays)
+            if split != written:  # equal neighbours had been merged
+                self.path.write_bytes(split)
 
 
 # %% ../../nbs/00_foundations/006a_media.encode.ipynb #e16
@@ -135,60 +149,6 @@ _QUALITY = {
     "libx264": {"crf": "18", "preset": "veryfast"},
     "libvpx-vp9": {"crf": "28", "b:v": "0", "deadline": "realtime", "cpu-used": "6"},
 }
-
-
-# %% ../../nbs/00_foundations/006a_media.encode.ipynb #e18
-class SoundTrack:
-    "The first sound track of a file, written packet by packet as the video advances."
-
-    def __init__(
-        self,
-        path,  # file to take the sound from
-        output,  # open PyAV container that is written
-        container: Container,  # what `output` is
-    ):
-        self.input = av.open(str(path))
-        self.output = output
-        self.start = self._video_start()
-        track = self.input.streams.audio[0]
-        if track.codec_context.name in container.holds:
-            self.stream = output.add_stream_from_template(track)
-            self.packets: Iterator = (p for p in self.input.demux(track) if p.dts is not None)
-        else:
-            self.stream = output.add_stream(container.sound_codec, rate=48000)
-            self.packets = self._encode(track)
-        self.packet: Any = next(self.packets, None)
-
-    def _video_start(self) -> float:
-        "Seconds at which the images of the file begin."
-        tracks = self.input.streams.video
-        if not tracks:
-            return 0.0
-        return float((tracks[0].start_time or 0) * (tracks[0].time_base or 1))
-
-    def _encode(self, track) -> Iterator:
-        "The packets of a track in another codec."
-        for frame in self.input.decode(track):
-            yield from self.stream.encode(frame)
-        yield from self.stream.encode(None)
-
-    def _end(self, packet) -> float:
-        "Seconds from the beginning of the video to the end of a packet."
-        end = (packet.pts + (packet.duration or 0)) * packet.time_base
-        return float(end) - self.start
-
-    def write_until(self, seconds: float | Fraction):
-        "Write every packet that ends by then."
-        while self.packet is not None and self._end(self.packet) <= seconds:
-            shift = round(self.start / self.packet.time_base)
-            self.packet.pts -= shift
-            self.packet.dts -= shift
-            self.packet.stream = self.stream
-            self.output.mux(self.packet)
-            self.packet = next(self.packets, None)
-
-    def close(self):
-        self.input.close()
 
 
 # %% ../../nbs/00_foundations/006a_media.encode.ipynb #e20
@@ -227,7 +187,8 @@ class ContainerEncoder(Encoder):
         self.stream.height, self.stream.width = frame.shape[:2]
         self.stream.pix_fmt = "yuv420p"
         if self.sound is not None:
-            self.sound_track = SoundTrack(self.sound, self.output, self.container)
+            kind = self.container
+            self.sound_track = SoundTrack(self.sound, self.output, kind.sound_codec, kind.holds)
 
     def add(self, frame: np.ndarray):
         frame = np.ascontiguousarray(pad_to_even(frame))
@@ -265,16 +226,3 @@ def open_encoder(
     if kind in ("gif", "webp"):
         return AnimationEncoder(path, kind, fps)
     return StripEncoder(path) if kind == "png" else FolderEncoder(path)
-
-
-def has_sound(path) -> bool:
-    "Whether a video has a sound track; folders and images have none."
-    path = Path(path).expanduser()
-    if path.is_dir() or is_image(expect_complete(path)):
-        return False
-    try:
-        with av.open(str(path)) as container:
-            return len(container.streams.audio) > 0
-    except av.error.FFmpegError as error:
-        found = f"something no decoder knows ({error.strerror})"
-        raise file_error(path, "a file with sound", found, "leave sound out") from None

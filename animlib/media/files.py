@@ -7,9 +7,14 @@ __all__ = [
     "DAMAGED",
     "VIDEO_OR_IMAGE",
     "file_error",
+    "note",
+    "note_once",
     "sniff",
+    "media_path",
     "expect_file",
+    "open_file",
     "expect_binary",
+    "gif_blocks",
     "announced_length",
     "expect_complete",
 ]
@@ -17,10 +22,15 @@ __all__ = [
 # %% ../../nbs/00_foundations/004a_media.files.ipynb #c02
 import codecs
 import os
+import stat
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from ..core import InputError
+from ..storage import user_path
 
 # %% ../../nbs/00_foundations/004a_media.files.ipynb #f06
 DAMAGED = "it was cut off or damaged: download or export it again"
@@ -35,6 +45,20 @@ def file_error(
 ) -> InputError:
     "The one line about a file that cannot be used."
     return InputError(f"{path}: expected {expected}, found {found}; {remedy}")
+
+
+# %% ../../nbs/00_foundations/004a_media.files.ipynb #f07b
+def note(
+    line: str,  # what was not done, and with which file
+):
+    "One line on stderr: the result is usable, but not all that was asked for."
+    print(f"animlib: note: {line}", file=sys.stderr)
+
+
+@lru_cache(maxsize=1024)
+def note_once(line: str):
+    "The same note is not repeated for every pass over a file."
+    note(line)
 
 
 # %% ../../nbs/00_foundations/004a_media.files.ipynb #f09
@@ -76,17 +100,47 @@ _REMEDIES = {  # what `sniff` returns -> with its article, and what to do
 }
 
 
+def media_path(
+    path,  # what the user named
+    expected: str = VIDEO_OR_IMAGE,  # what it should be, in words
+) -> Path:
+    "A path as the user meant it; InputError for what is none."
+    if isinstance(path, (str, os.PathLike)):
+        return user_path(path, expected)
+    kind = type(path).__name__
+    raise InputError(f"{expected}: expected a path, found {kind}; write it to a file")
+
+
 def expect_file(
     path,  # what the user named
     expected: str,  # what it should be, in words
 ) -> Path:
-    "The path, if a file is there."
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise file_error(path, expected, "nothing", "check the path")
-    if path.is_dir():
+    "The path, if a regular file is there."
+    path = media_path(path, expected)
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        is_missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        found = "nothing" if is_missing else error.strerror or str(error)
+        raise file_error(path, expected, found, "check the path") from None
+    if stat.S_ISDIR(mode):
         raise file_error(path, expected, "a folder", "name a file in it")
+    if not stat.S_ISREG(mode):
+        found = "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
+        raise file_error(path, expected, found, "copy its content to a file first")
     return path
+
+
+def open_file(
+    path: Path,  # from `expect_file`
+    expected: str,  # what it should be, in words
+) -> BinaryIO:
+    "The file, open for reading."
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise file_error(path, expected, found, "allow reading it") from None
 
 
 def _read_head(file: BinaryIO, path: Path, expected: str) -> bytes:
@@ -105,7 +159,7 @@ def expect_binary(
 ) -> Path:
     "The path, if a binary file is there; otherwise an `InputError` that names what is there."
     path = expect_file(path, expected)
-    with open(path, "rb") as file:
+    with open_file(path, expected) as file:
         _read_head(file, path, expected)
     return path
 
@@ -146,6 +200,34 @@ def _boxes_length(file: BinaryIO, actual: int) -> int:
     return position
 
 
+# %% ../../nbs/00_foundations/004a_media.files.ipynb #f20a
+def _colour_bytes(flags: int) -> int:
+    "Bytes of the colour table that a gif announces in a flag byte."
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def gif_blocks(
+    data: bytes,  # a gif file
+) -> Iterator[tuple[int, int, int]]:  # kind (0x21 extension, 0x2c image, 0x3b end), from, to
+    "Where the blocks of a gif stand, as far as they are complete."
+    position = 13 + _colour_bytes(data[10]) if len(data) > 12 else len(data)
+    while position < len(data):
+        start = position
+        kind = data[position]
+        position += 1
+        if kind in b"!,":
+            head = 1 if kind == 0x21 else 9  # label; or place, size and flags
+            flags = data[position + 8] if kind == 0x2C and position + 8 < len(data) else 0
+            position += head + _colour_bytes(flags) + (kind == 0x2C)
+            while position < len(data) and data[position]:
+                position += 1 + data[position]
+            position += 1
+        if kind in b"!,;" and position <= len(data):
+            yield kind, start, position
+        if kind == 0x3B:
+            return
+
+
 # %% ../../nbs/00_foundations/004a_media.files.ipynb #f21
 def announced_length(
     file: BinaryIO,  # open
@@ -154,7 +236,8 @@ def announced_length(
 ) -> int:  # bytes; 0 when it announces nothing
     "How long a video file claims to be."
     if head.startswith(b"RIFF"):
-        return 8 + int.from_bytes(head[4:8], "little")
+        length = int.from_bytes(head[4:8], "little")
+        return 0 if length in (0, 0xFFFFFFFF) else 8 + length
     if head.startswith(b"\x1aE\xdf\xa3"):
         return _matroska_length(file)
     return _boxes_length(file, actual)
@@ -167,14 +250,14 @@ def expect_complete(
     "The beginning of a binary file that is as long as it announces; opens it once."
     path = expect_file(path, expected)
     actual = path.stat().st_size
-    with open(path, "rb") as file:
+    with open_file(path, expected) as file:
         head = _read_head(file, path, expected)
         announced = announced_length(file, head, actual)
         if announced > actual:
             found = f"only {actual} of the {announced} bytes it announces"
             raise file_error(path, "a complete video", found, DAMAGED)
         if head.startswith((b"GIF87a", b"GIF89a")):
-            file.seek(max(0, actual - 64))
-            if not file.read().rstrip(b"\0\r\n").endswith(b";"):
+            file.seek(0)
+            if all(kind != 0x3B for kind, _, _ in gif_blocks(file.read())):
                 raise file_error(path, "a complete video", "a gif without its last byte", DAMAGED)
     return head

@@ -19,31 +19,34 @@ __all__ = [
 ]
 
 # %% ../../nbs/00_foundations/006_media.read.ipynb #c02
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 
-import av
 import numpy as np
 from torch import Tensor
 
+from ..core import InputError
+from animlib.media.decode import (
+    CUSTOMARY_FPS,
+    decode_track,
+    open_container,
+    steady_rate,
+    video_track,
+)
 from animlib.media.files import (
-    DAMAGED,
     VIDEO_OR_IMAGE,
     expect_complete,
     expect_file,
     file_error,
+    media_path,
 )
-from animlib.media.image import (
-    ImageFile,
-    cut_strip,
-    image_files,
-    image_tensor,
-    is_image,
-    resize_frame,
-    resize_image,
-)
+from .image import cut_strip, image_files, image_tensor, resize_frame, strip_width
+from .imagefile import ImageFile, is_image
+from .timing import even_rate
 
 
 # %% ../../nbs/00_foundations/006_media.read.ipynb #r06
@@ -80,9 +83,13 @@ class VideoFile:
         "What `describe` found, looked up once."
         return self.describe()
 
-    def still(self) -> np.ndarray:  # uint8 `[h,w,3]`
-        "The file as one image: its first frame."
-        return next(self.frames())
+    def still(
+        self,
+        size=None,  # pixels, or (rows, columns); None keeps the file's own
+        fit: str = "crop",  # as in `resize_frame`
+    ) -> np.ndarray:  # uint8 `[h,w,3]`
+        "What a source takes from this file: the first frame; of an image file the image, uncut."
+        return next(self.frames(size, fit))
 
     def frames(
         self,
@@ -100,15 +107,16 @@ class VideoFile:
 
 
 # %% ../../nbs/00_foundations/006_media.read.ipynb #r14
-_CUSTOMARY_FPS = 25.0  # of strips, folders and images, which carry no speed
-
-
 class FrameFolder(VideoFile):
     "A folder of images, read in natural order: frame2 before frame10."
 
     def __init__(self, path: Path):
         super().__init__(path)
-        self.files = image_files(path)
+        try:
+            self.files = image_files(path)
+        except OSError as error:
+            found = error.strerror or str(error)
+            raise file_error(path, "a folder of frames", found, "allow reading it") from None
         if not self.files:
             found = "a folder without images"
             raise file_error(path, "a folder of frames", found, "name a video in it")
@@ -118,11 +126,11 @@ class FrameFolder(VideoFile):
             if not is_image(expect_complete(file, "an image")):
                 raise file_error(file, "an image", "another file", "export it as png or jpg")
             with ImageFile(file) as image:
-                yield image.read()[0]
+                yield image.read()
 
     def describe(self) -> VideoInfo:
         size = next(self.frames()).shape[:2]
-        return VideoInfo(self.path, "folder", _CUSTOMARY_FPS, len(self.files), size)
+        return VideoInfo(self.path, "folder", CUSTOMARY_FPS, len(self.files), size)
 
 
 # %% ../../nbs/00_foundations/006_media.read.ipynb #r17
@@ -139,69 +147,39 @@ class ImageVideo(VideoFile):
         with ImageFile(path) as file:
             self.n_images = file.n_frames
 
+    @cached_property
+    def _steps(self) -> tuple[float, list[int]]:
+        "Speed, and which image of the file is shown at each step."
+        with ImageFile(self.path) as file:
+            return even_rate([file.delay(index) for index in range(self.n_images)])
+
     def decode(self) -> Iterator[np.ndarray]:
         if self.n_images == 1:
             yield from cut_strip(self.path, self.still(), self.frame_width)
             return
+        last = None
         with ImageFile(self.path) as file:
-            for index in range(self.n_images):
-                yield file.read(index)[0]
+            for index in self._steps[1]:
+                if index != last:
+                    frame = file.read(index)
+                    last = index
+                yield frame
 
-    def still(self) -> np.ndarray:
+    def still(self, size=None, fit: str = "crop") -> np.ndarray:
         "The first image of the file; a strip is not cut."
-        with ImageFile(self.path) as file:
-            return file.read()[0]
+        with ImageFile(self.path, size) as file:
+            frame = file.read()
+        return frame if size is None else resize_frame(frame, size, fit)
 
     def describe(self) -> VideoInfo:
-        if self.n_images > 1:
-            return self._describe_animation()
-        strip = cut_strip(self.path, self.still(), self.frame_width)
-        kind = "strip" if len(strip) > 1 else "image"
-        return VideoInfo(self.path, kind, _CUSTOMARY_FPS, len(strip), strip.shape[1:3])
-
-    def _describe_animation(self) -> VideoInfo:
-        milliseconds = 0.0
         with ImageFile(self.path) as file:
-            for index in range(self.n_images):
-                frame, delay = file.read(index)
-                milliseconds += delay
-        fps = 1000 * self.n_images / milliseconds
-        return VideoInfo(self.path, "animation", fps, self.n_images, frame.shape[:2])
-
-
-# %% ../../nbs/00_foundations/006_media.read.ipynb #r20
-def _open_track(path: Path):
-    "The open container of a video file, and its first video track."
-    try:
-        container = av.open(str(path))
-    except av.error.FFmpegError as error:
-        found = f"something no decoder knows ({error.strerror})"
-        remedy = "export it again, as mp4 or png"
-        raise file_error(path, VIDEO_OR_IMAGE, found, remedy) from None
-    tracks = [track for track in container.streams.video if track.codec_context]
-    if tracks:
-        return container, tracks[0]
-    container.close()
-    raise file_error(path, VIDEO_OR_IMAGE, "a file without images", "is it only the sound?")
-
-
-def _decode_track(path: Path, container, track) -> Iterator[np.ndarray]:
-    "Frames of an open container, upright; damage and an early end are an `InputError`."
-    n_frames = 0
-    end = None
-    try:
-        for frame in container.decode(track):
-            n_frames += 1
-            if frame.pts is not None:
-                end = frame.pts + (frame.duration or 0) - (track.start_time or 0)
-            pixels = frame.to_ndarray(format="rgb24")
-            yield np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
-    except av.error.FFmpegError as error:
-        found = f"damage after frame {n_frames} ({error.strerror})"
-        raise file_error(path, "a complete video", found, DAMAGED) from None
-    if track.duration and end is not None and end < 0.8 * track.duration:
-        expected = f"{float(track.duration * track.time_base):.2f} s of video"
-        raise file_error(path, expected, f"the end after {n_frames} frames", DAMAGED)
+            rows, columns = file.size
+        if self.n_images > 1:
+            fps, steps = self._steps
+            return VideoInfo(self.path, "animation", fps, len(steps), (rows, columns))
+        width = strip_width(self.path, rows, columns, self.frame_width)
+        kind = "strip" if width < columns else "image"
+        return VideoInfo(self.path, kind, CUSTOMARY_FPS, columns // width, (rows, width))
 
 
 # %% ../../nbs/00_foundations/006_media.read.ipynb #r21
@@ -210,26 +188,27 @@ class EncodedVideo(VideoFile):
 
     def __init__(self, path: Path):
         super().__init__(path)
-        container, track = _open_track(path)
-        with container:
-            first = next(_decode_track(path, container, track), None)
+        with open_container(path) as container:
+            track = video_track(path, container)
+            fps = steady_rate(path, track)
+            first = next(decode_track(path, container, track, fps), None)
             if first is None:
                 found = "a video without a single frame"
                 raise file_error(path, VIDEO_OR_IMAGE, found, "export it again")
             self._info = VideoInfo(
                 path,
                 kind="video",
-                fps=float(track.average_rate or _CUSTOMARY_FPS),
+                fps=fps,
                 frames=track.frames or None,
                 size=first.shape[:2],
                 has_sound=len(container.streams.audio) > 0,
             )
 
     def decode(self) -> Iterator[np.ndarray]:
-        container, track = _open_track(self.path)
-        track.thread_type = "AUTO"
-        with container:
-            yield from _decode_track(self.path, container, track)
+        with open_container(self.path) as container:
+            track = video_track(self.path, container)
+            track.thread_type = "AUTO"
+            yield from decode_track(self.path, container, track, self._info.fps)
 
     def describe(self) -> VideoInfo:
         return self._info
@@ -237,7 +216,7 @@ class EncodedVideo(VideoFile):
 
 # %% ../../nbs/00_foundations/006_media.read.ipynb #r25
 def _read_folder(path: Path, frame_width: int | None) -> VideoFile | None:
-    return FrameFolder(path) if path.is_dir() else None
+    return FrameFolder(path) if os.path.isdir(path) else None
 
 
 def _read_file(path: Path, frame_width: int | None) -> VideoFile | None:
@@ -264,7 +243,7 @@ def open_video(
     frame_width: int | None = None,  # pixels, of a strip with frames that are not square
 ) -> VideoFile:
     "Open a video of any kind; what is wrong, here or at a later frame, is an `InputError`."
-    path = Path(path).expanduser()
+    path = media_path(path)
     opened = (reader(path, frame_width) for reader in READERS)
     return next(video for video in opened if video is not None)
 
@@ -285,13 +264,33 @@ def probe(path) -> VideoInfo:  # anything that `open_video` opens
 
 
 # %% ../../nbs/00_foundations/006_media.read.ipynb #r34
+def _file_content(x) -> bytes | None:
+    "The bytes of an image file, given as bytes or as an open file; None for anything else."
+    if isinstance(x, (bytes, bytearray, memoryview)):
+        content = bytes(x)
+    else:
+        try:
+            content = x.read()
+        except AttributeError:
+            return None
+    if isinstance(content, bytes) and is_image(content[:1024]):
+        return content
+    raise InputError(
+        "image: expected the bytes of an image file, found others; "
+        "open the file in binary mode, or write a video to a file and name that"
+    )
+
+
 def read_image(
-    x,  # path of an image (of a video: its first frame), Pillow image, array, or tensor `[3,h,w]`
+    x,  # path of an image (of a video: its first frame), Pillow image, array, tensor, bytes, file
     size=None,  # pixels, or (rows, columns); None keeps the image's own
     fit: str = "crop",  # as in `resize_frame`
 ) -> Tensor:  # float `[3,h,w]` in [0,1]
     "One image, whatever it comes as."
-    if isinstance(x, (str, Path)):
-        frame = open_video(expect_file(x, "an image")).still()
-        return image_tensor(frame if size is None else resize_frame(frame, size, fit))
-    return resize_image(image_tensor(x), size, fit)
+    if isinstance(x, (str, os.PathLike)):
+        return image_tensor(open_video(expect_file(x, "an image")).still(size, fit))
+    content = _file_content(x)
+    if content is None:
+        return image_tensor(x, size, fit)
+    with ImageFile(BytesIO(content), size) as file:
+        return image_tensor(file.read(), size, fit)

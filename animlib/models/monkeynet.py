@@ -23,7 +23,7 @@ __all__ = [
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #c03
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor
 
@@ -37,7 +37,7 @@ from ..losses.reconstruction import Term, l1, pyramid
 from .registry import Method
 from ..motion.translation import translation_motion
 from ..options import Config
-from ..ranges import Factor, Points, Side, Variance, Weight, Width
+from ..ranges import Factor, Points, Range, Side, Variance, Weight, Width
 from ..training.config import TrainCfg
 
 
@@ -48,8 +48,8 @@ class KeypointSpreadCfg(Config):
 
     learned: bool = True  # False: every keypoint has `variance` ("no Sigma")
     variance: Variance = 0.01  # squared half-widths
-    floor: Variance = 0.001  # smallest eigenvalue of a covariance
-    factor: Factor = 1.0  # of the exponent of eq. 2; .5 as released
+    floor: Annotated[float, Range(0, 4)] = 0.001  # smallest eigenvalue of a covariance
+    factor: Annotated[float, Range(1e-3, 1e3)] = 1.0  # of the exponent of eq. 2; .5 as released
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from typing import Any, Literal
 
 from ..animator import Animator, Backbone
 from ..backbones.hrnet import BackboneCfg, HRNet, Stem
-from ..core import InputError
 from ..dense.blend import DenseCfg
 from ..detectors.tokens import TokenDetector, TransformerCfg
 from ..generators.occlusion import GeneratorCfg
@@ -72,9 +71,7 @@ def backbone(cfg: BackboneCfg) -> Backbone:
     "What turns a frame into features for patches (table 5)."
     if cfg.kind == "stem":
         return Stem(cfg.stem_width, cfg.stem_blocks)
-    if cfg.kind == "hrnet":
-        return HRNet(cfg)
-    raise InputError(f"backbone: expected hrnet or stem, found {cfg.kind!r}; change backbone.kind")
+    return HRNet(cfg)
 
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #c10b

@@ -18,6 +18,7 @@ __all__ = [
 # %% ../../nbs/03_x2face/032_models.x2face.ipynb #c03
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from torch import Tensor
 
@@ -29,7 +30,7 @@ from ..losses.reconstruction import Term, l1, pyramid
 from .registry import Method
 from ..motion.latent import CodeDetector, LatentMotion
 from ..options import Config
-from ..ranges import Depth, Side, Weight, Width
+from ..ranges import Range, Side, Weight, Width
 from ..training.config import TrainCfg
 
 
@@ -49,7 +50,7 @@ class X2faceCfg(Config):
     size: Side = 256  # side of the frames, always 2**depth
     # channels after the first halving; no level has more than eight times as many
     width: Width = 64
-    depth: Depth = 8  # halvings: 8 for 256 px, 6 for 64 px
+    depth: Annotated[int, Range(2, 10)] = 8  # halvings: 8 for 256 px, 6 for 64 px
     n_code: Width = 128  # numbers that describe a driving frame
     loss: X2faceLossCfg = X2faceLossCfg()
     sampling: Sampling = field(default_factory=lambda: OURS)

@@ -106,6 +106,12 @@ class Descent(Backbone):
         self.stride = 2**cfg.depth
 
     def forward(self, x: Tensor) -> Tensor:  # `[b,n_in,h,w]` -> `[b,n_out]`
+        h, w = x.shape[-2:]
+        if min(h, w) < self.stride:
+            raise InputError(
+                f"frame size {h}x{w}: expected sides of at least {self.stride} px, "
+                "which the background's network halves to one pixel; lower background.depth"
+            )
         return self.downs(x).mean((-2, -1))
 
 

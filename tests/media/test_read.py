@@ -139,7 +139,7 @@ def opened(monkeypatch):
 
     def counting(original):
         def open_file(path, *args, **options):
-            paths.append(str(path))
+            paths.append(str(path).removeprefix("file:"))
             return original(path, *args, **options)
 
         return open_file

@@ -3,18 +3,29 @@
 import importlib
 import math
 import pkgutil
+import random
 from dataclasses import is_dataclass, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 import pytest
+import torch
 
 import animlib
 from animlib.cli import main
 from animlib.core import InputError
 from animlib.geometry import Sampling
-from animlib.models.registry import COMPONENTS, configure, get_component, get_method, method_names
+from animlib.losses.reconstruction import total_loss
+from animlib.models.registry import (
+    COMPONENTS,
+    build,
+    configure,
+    get_component,
+    get_method,
+    method_names,
+    variant_options,
+)
 from animlib.options import Config, flatten_options, option_kinds, option_values, set_options
 from animlib.ranges import Length, Range, check_value, declared_kinds, describe
 from animlib.retarget import disentangle, forecast
@@ -217,7 +228,8 @@ def test_a_training_is_refused_before_anything_is_made(option, tmp_path, capsys,
 @pytest.mark.parametrize("method", method_names())
 def test_presets_and_variants_are_inside(method):
     for preset in get_method(method).presets:
-        for options in get_method(method).variants.values():
+        for variant in get_method(method).variants:
+            options = variant_options(method, variant, configure(method, preset)[0])
             for config in configure(method, preset, **options):
                 assert check_value(config, type(config), "cfg") == config
                 assert set_options(config, option_values(config)) == config
@@ -231,3 +243,87 @@ def test_networks_beside_the_methods_are_inside():
 
 def test_names_of_options_are_flat():
     assert flatten_options({"a": {"b": {"c": 1}}, "d.e": 2}) == {"a.b.c": 1, "d.e": 2}
+
+
+# ---- options that must fit each other ----
+def draw(kind: Any, rng: random.Random) -> Any:
+    "A value inside a declaration, mostly near its lower end: small networks."
+    bare, *bounds = get_args(kind) if get_origin(kind) is Annotated else (kind,)
+    if bare is bool or get_origin(bare) is Literal:
+        return rng.choice(get_args(bare) or (True, False))
+    if get_origin(bare) is tuple:
+        each = get_args(bare)
+        n = max(1, rng.randint(bounds[0].low, 3)) if bounds else len(each)
+        return tuple(draw(each[0], rng) for _ in range(n))
+    low, high = bounds[0].low, bounds[0].high
+    if bare is float:
+        return rng.choice([low, min(high, 1e3), low + (min(high, 2) - low) * rng.random()])
+    found = rng.randint(low, min(high, low + rng.choice([0, 1, 3, 9, 40])))
+    return found - (found - low) % (bounds[0].step or 1)
+
+
+def try_out(method: str, options: dict):
+    "Build a model, and take its losses once."
+    cfg, _ = configure(method, "toy", **{"size": 32, **options})
+    if cfg.size > 128:
+        return
+    paper = get_method(method)
+    model = build(method, "toy", **options)
+    discriminator = paper.discriminator(cfg) if paper.discriminator else None
+    frames = torch.rand(2, 2, 3, cfg.size, cfg.size)
+    losses = paper.losses(cfg, discriminator=discriminator)
+    total_loss(losses, model(*frames))
+
+
+def check_combinations(method: str, count: int):
+    "Options inside their ranges make a model, or a message of one line."
+    rng = random.Random(0)
+    cfg, _ = configure(method, "toy")
+    kinds = option_kinds(cfg)
+    kinds.pop("loss.reconstruction", None)  # VGG-19 is no part of the model
+    for _ in range(count):
+        chosen = rng.sample(sorted(kinds), rng.randint(1, 3))
+        options = {name: draw(kinds[name], rng) for name in chosen}
+        try:
+            try_out(method, options)
+        except InputError as error:
+            assert "\n" not in str(error), options
+        except Exception as error:
+            pytest.fail(f"{method} {options}: {type(error).__name__}: {error}")
+
+
+@pytest.mark.parametrize("method", method_names())
+def test_options_that_do_not_fit_each_other_are_refused(method):
+    check_combinations(method, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", method_names())
+def test_many_options_that_do_not_fit_each_other_are_refused(method):
+    check_combinations(method, 80)
+
+
+@pytest.mark.parametrize(
+    "method,options,words",
+    [
+        ("motion_transformer", {"transformer.heads": 3}, "multiple of transformer.heads"),
+        ("fomm", {"dense.scale": 0.3}, "scale: expected 1, 1/2"),
+        ("dam", {"background.depth": 6}, "lower background.depth"),
+        ("monkeynet", {"discriminator.depth": 5}, "lower discriminator.depth"),
+    ],
+)
+def test_the_message_names_the_option(method, options, words):
+    with pytest.raises(InputError, match=words):
+        try_out(method, options)
+
+
+@pytest.mark.parametrize(
+    "method,options",
+    [
+        ("fomm", {"generator.max_width": 4}),
+        ("tpsmm", {"generator.max_width": 4}),
+        ("pose_attentive", {"encoder.max_width": 4}),
+    ],
+)
+def test_no_level_is_wider_than_the_widest(method, options):
+    try_out(method, options)

@@ -24,7 +24,7 @@ from source_code import imports, parse, run_when_imported
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
 geometry core ranges options animator storage splines heatmaps blocks
-media: files image read encode write
+media: files image imagefile hdr timing decode sound delays read encode output write
 backbones: published vgg resnet hrnet
 viz: images draw
 data: clips folder check augment identities
@@ -39,7 +39,7 @@ losses: reconstruction adversarial equivariance consistency anchors hierarchy ma
 training: config state loop
 models: registry *
 zoo: old_names files official.facts official.* convert hub
-inference animation
+inference inputs animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
 run: jobs notebooks ablate page demo bench commands
