@@ -110,3 +110,17 @@ def test_a_term_of_weight_0_is_not_computed():
 
     assert total == 6 and log == {"a.b": torch.tensor(6.0)}
     assert not log["a.b"].requires_grad
+
+
+def test_both_parts_of_the_adversarial_term_have_their_weights():
+    from animlib.losses.adversarial import Discriminator, DiscriminatorCfg, adversarial_term
+
+    torch.manual_seed(0)
+    network = Discriminator(DiscriminatorCfg(width=4, max_width=8, depth=2))
+    step = step_of(*torch.rand(2, 1, 3, 32, 32), None)
+
+    once = adversarial_term(network, 1.0, (1.0, 0.0, 0.0)).fn(step)
+    thrice = adversarial_term(network, 3.0, (3.0, 0.0, 0.0)).fn(step)
+
+    for name in ("adversarial", "matching"):
+        torch.testing.assert_close(thrice[name], 3 * once[name])

@@ -142,7 +142,7 @@ def read_still(path: Path):
 
 
 def ask_for_sound(path: Path):
-    from animlib.media.encode import has_sound
+    from animlib.media.sound import has_sound
 
     has_sound(path)
 
