@@ -23,9 +23,11 @@ __all__ = [
 
 # %% ../nbs/00_foundations/001a_animator.ipynb #a03
 import math
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -148,16 +150,28 @@ def check_size(
 
 
 # %% ../nbs/00_foundations/001a_animator.ipynb #c30
+_changing = threading.Lock()
+_users: dict[nn.Module, int] = {}  # models in evaluation mode, which several threads may use
+_before: dict[nn.Module, list] = {}  # the mode of each part
+
+
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[torch.device]:
-    "Evaluation mode without gradients; gives the model's device, and restores its mode."
-    was_training = model.training
-    model.eval()
+    "Evaluation mode without gradients; the last user restores the modes; gives the device."
+    with _changing:
+        _before.setdefault(model, [(part, part.training) for part in model.modules()])
+        _users[model] = _users.get(model, 0) + 1
+        model.eval()
     try:
         with torch.inference_mode():
             yield next((p.device for p in model.parameters()), torch.device("cpu"))
     finally:
-        model.train(was_training)
+        with _changing:
+            _users[model] -= 1
+            if not _users[model]:
+                for part, was_training in _before.pop(model):
+                    part.training = was_training
+                del _users[model]
 
 
 # %% ../nbs/00_foundations/001a_animator.ipynb #c33
@@ -216,8 +230,11 @@ class Animator(Model):
         return math.lcm(*(part.stride for part in (self.detector, self.dense, self.generator)))
 
     def check_frame(self, x: Tensor) -> Tensor:
-        "The frame, if it is RGB and divisible by the model's stride; otherwise InputError."
+        "The frame, if it is RGB, in float32 as the weights, divisible by the model's stride."
         sizes = expect_shape(x, "b c h w", c=3)
+        kinds = {x.dtype} | {weight.dtype for weight in islice(self.parameters(), 1)}
+        if kinds != {torch.float32} and not torch.is_autocast_enabled(x.device.type):
+            raise InputError(f"expected float32, found {kinds}; call model.float(), frames.float()")
         check_size((sizes["h"], sizes["w"]), self.stride)
         return x
 
@@ -276,8 +293,9 @@ def expect_animator(
 ) -> Animator:
     "The model, if it makes frames; InputError for a network that moves keypoints alone."
     if not isinstance(model, Animator):
+        kind = model.method if isinstance(model, Model) else type(model).__name__
         raise InputError(
-            f"{name}: expected a model that makes frames, found a network of the kind "
-            f"{model.method!r}; give the model that it was trained for"
+            f"{name}: expected a model that makes frames, found a network of the kind {kind!r}; "
+            "give the model that it was trained for"
         )
     return model

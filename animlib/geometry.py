@@ -156,13 +156,17 @@ def resize_grid(
 
 
 # %% ../nbs/00_foundations/000_geometry.ipynb #c23
+_FAR = 1e4  # half-widths: no motion that means anything reads farther away
+
+
 def _read(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
     """The only call of `grid_sample`.
 
-    Except with zero padding torch follows a NaN to any address: there NaN reads the centre."""
+    Except with zero padding torch follows NaN and numbers without bound to any address: there
+    they are bounded first, and NaN reads the centre."""
     grid = grid.to(image.dtype)
     if pad != "zeros":
-        grid = grid.nan_to_num(0.0, 1e4, -1e4)
+        grid = grid.nan_to_num(0.0, _FAR, -_FAR).clamp(-_FAR, _FAR)
     return F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
 
 

@@ -6,13 +6,14 @@
 __all__ = ["pick_device", "ready", "inference_mode", "find_keypoints", "animate_frames"]
 
 # %% ../nbs/12_practice/120a_inference.ipynb #c03
+import copy
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .animator import Animator, Prepared
+from .animator import Animator, Prepared, expect_animator
 from .blocks import fold_norms
 from .core import InputError, Keypoints
 from .zoo.hub import load_animator
@@ -50,13 +51,10 @@ def ready(
     model: Animator | str,  # or what `load` takes
     device="auto",
 ) -> Animator:  # a copy, in evaluation mode
-    "A model for inference: norms folded, channels last, on the device."
-    model = load_animator(model) if isinstance(model, (str, Path)) else model
-    was_training = model.training
-    try:
-        folded = fold_norms(model.eval())
-    finally:
-        model.train(was_training)
+    "A model for inference, in float32: norms folded, channels last, on the device."
+    model = load_animator(model) if isinstance(model, (str, Path)) else expect_animator(model)
+    # a copy first: others may use the model now, or train it
+    folded = fold_norms(copy.deepcopy(model).eval().float())
     # `memory_format` is missing in the types of Module.to
     return folded.to(  # type: ignore[call-overload]
         pick_device(device), memory_format=torch.channels_last

@@ -16,7 +16,8 @@ __all__ = [
 from dataclasses import dataclass
 
 import torch
-from einops import einsum, rearrange
+import torch.nn.functional as F
+from einops import einsum, rearrange, repeat
 from torch import Tensor, nn
 
 from ..animator import DenseStage
@@ -46,16 +47,20 @@ def motion_evidence(
     grids: Tensor,  # `[b,m,h,w,2]` candidates, background first
     gaussians: GaussianMaps = GaussianMaps(),
     sampling: Sampling = OURS,
-    appearance: bool = True,  # False: heatmaps alone
-) -> Tensor:  # `[b,m*(1+c),h,w]`, per candidate: heatmap difference, then the warped source
+    appearance: bool = True,  # False: no warped source
+    offset: bool = False,  # how far each keypoint moves, at every pixel (two channels)
+) -> Tensor:  # `[b,m*n,h,w]`, per candidate: heatmap difference, offset, warped source
     "What dense motion may look at (Monkey-Net section 3.4, FOMM section 3.2)."
     rows, columns = small.shape[-2:]
     difference = heat_difference(kp_s, kp_d, (rows, columns), gaussians)
     heat = torch.cat([torch.zeros_like(difference[:, :1]), difference], 1)
-    if not appearance:
-        return heat
-    warped = warp_each(small, grids, sampling=sampling)
-    return rearrange(torch.cat([heat[:, :, None], warped], 2), "b m c h w -> b (m c) h w")
+    evidence = [heat[:, :, None]]
+    if offset:
+        moved = F.pad(kp_s.xy - kp_d.xy, (0, 0, 1, 0))  # the background does not move
+        evidence.append(repeat(moved, "b m xy -> b m xy h w", h=rows, w=columns))
+    if appearance:
+        evidence.append(warp_each(small, grids, sampling=sampling))
+    return rearrange(torch.cat(evidence, 2), "b m c h w -> b (m c) h w")
 
 
 # %% ../../nbs/04_monkeynet/042_dense.blend.ipynb #c15
@@ -126,6 +131,7 @@ class PartMotionCfg(HourglassCfg):
     coarse: bool = True  # part masks, eq. 4
     residual: bool = True  # residual flow; with neither, there is no flow
     appearance: bool = True  # it sees the source
+    offset: bool = False  # it sees how far each keypoint moves, as numbers
     norm: Factor = 100.0  # alpha of eq. 2 for its heatmaps; 0: each map's sum
 
 
@@ -157,7 +163,7 @@ class PartMotion(DenseStage):
 
     def _build(self, m: int, cfg: PartMotionCfg):
         "Layers for `m` candidates; at first, nearly everything is background."
-        n = m * 4 if cfg.appearance else m
+        n = m * (1 + (2 if cfg.offset else 0) + (3 if cfg.appearance else 0))
         n_out = (m if cfg.coarse else 0) + (2 if cfg.residual else 0)
         self.each = nn.Sequential(*(conv_block(n, n, 1, groups=m) for _ in range(cfg.groups)))
         self.body = Hourglass(n, cfg)
@@ -176,7 +182,14 @@ class PartMotion(DenseStage):
     ) -> Tensor:  # `[b,c,h,w]`
         "Logits of the part masks, then the two channels of the residual, (x,y) in half-widths."
         evidence = motion_evidence(
-            small, kp_s, kp_d, grids, self.gaussians, self.sampling, self.cfg.appearance
+            small,
+            kp_s,
+            kp_d,
+            grids,
+            self.gaussians,
+            self.sampling,
+            self.cfg.appearance,
+            self.cfg.offset,
         )
         return self.head(self.body(self.each(evidence))).float()
 

@@ -23,7 +23,7 @@ def half_turn(
     M: Tensor,  # `[...,2,2]` maps between two frames, made from principal axes
 ) -> Tensor:  # `[...,1,1]`, 1 or -1: what M must be multiplied with
     "MRAA's rule: axes have no sign, so take the map that does not turn x around."
-    return torch.where(M[..., :1, :1] < 0, -1.0, 1.0)
+    return torch.where(M[..., :1, :1] < 0, -1.0, 1.0).to(M.dtype)
 
 
 # %% ../../nbs/07_mraa/071_motion.pca.ipynb #c10c

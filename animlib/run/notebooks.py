@@ -29,6 +29,7 @@ from ..core import InputError, nearest
 from ..options import annotated_kind, read_text
 from ..ranges import check_value
 from ..storage import write_atomic
+from ..untrusted import readable
 from ..zoo.hub import share
 
 
@@ -111,15 +112,11 @@ def notebook_parameters(
 ) -> dict[str, Parameter]:  # by name
     "What a notebook can be given: the assignments of its one cell tagged `parameters`."
     path = notebook_file(notebook)
-    try:
+    remedy = "open it in JupyterLab and save it again"
+    with readable(path, "a notebook with a cell of parameters", remedy, "something else"):
         tagged = _parameters_cells(path)
         if len(tagged) == 1:
             return _assigned(tagged[0])
-    except (ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise InputError(
-            f"{path}: expected a notebook with a cell of parameters, found something else "
-            f"({error}); open it in JupyterLab and save it again"
-        ) from error
     raise InputError(
         f"{path}: expected one cell tagged `parameters`, found {len(tagged)}; tag the cell with "
         "the defaults and no other: without it the defaults would overwrite what is given"

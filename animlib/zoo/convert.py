@@ -13,27 +13,35 @@ __all__ = [
 ]
 
 # %% ../../nbs/11_zoo/119a_zoo.convert.ipynb #c03
+import argparse
+import pickle
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..animator import Animator
 from ..core import InputError, nearest, required
-from ..media.files import expect_binary
+from ..media.files import expect_binary, file_error
 from ..models.registry import get_method
 from ..options import set_options
 from ..storage import sha256
 from ..training.state import save_model
-from .files import build_quietly, fill
+from ..untrusted import open_saved_zip, readable
 from .official.config import OFFICIAL, guess_method, official_cfg, read_yaml
 from .official.facts import Official, rename
+from .tensors import account, build_quietly, fill, skeleton
 
 # %% ../../nbs/11_zoo/119a_zoo.convert.ipynb #c18
+_PACKED = {b"\x1f\x8b": "a gzip file", b"BZh": "a bzip2 file", b"\xfd7zXZ": "an xz file"}
+_loading = threading.Lock()  # the list of what may be read belongs to the process
 _MODULES_CURE = "expected modules of named tensors (generator, kp_detector, ...)"
 
 
@@ -76,11 +84,51 @@ def checkpoint_modules(state: Any, where: str | Path) -> dict[str, dict[str, Ten
     return modules
 
 
+_EXPECTED = "an official checkpoint (.pth.tar)"
+
+
+def _plain_dict(factory=None) -> OrderedDict:
+    "What a `defaultdict` becomes: the values that it holds, without its way to make new ones."
+    return OrderedDict()
+
+
+def _harmless() -> list:
+    "What trainings leave beside weights and cannot run code: numbers of numpy, counters, options."
+    array = np.zeros(1)
+    pieces = [argparse.Namespace, list, dict, int, float, np.ndarray, np.dtype]
+    kinds = {type(np.dtype(kind)) for kind in np.typecodes["All"] if kind != "O"}
+    # (function, a name that files know it by): numpy 2 moved what numpy 1 wrote
+    makers = [(array.__reduce__()[0], "_reconstruct"), (array[0].__reduce__()[0], "scalar")]
+    named = [
+        (maker, f"numpy.{core}.multiarray.{name}")
+        for maker, name in makers
+        for core in ("core", "_core")
+    ]
+    return [*pieces, *kinds, *named, (_plain_dict, "collections.defaultdict")]
+
+
+def _load_weights(path: Path) -> Any:
+    "What torch saved: tensors and harmless values; no code in it is run."
+    with open(path, "rb") as file:
+        is_zip = file.read(2) == b"PK"
+    saved = open_saved_zip(path, _EXPECTED) if is_zip else path
+    with _loading, torch.serialization.safe_globals(_harmless()):
+        return torch.load(saved, map_location="cpu", weights_only=True)
+
+
+def _names_code(error: Exception) -> str | None:
+    "The function that a refused file asks for."
+    found = re.search(
+        r"GLOBAL `?([\w.]+)|[Uu]nsupported (?:class|global)[: ]+`?([\w.]+)", str(error)
+    )
+    return found and (found[1] or found[2])
+
+
 def read_official(
-    path: str | Path,  # .pth.tar, .pth or .pt, of any version of torch
+    path: str | Path,  # .pth.tar, .pth or .pt, of any version of torch, packed by anybody
 ) -> dict[str, dict[str, Tensor]]:  # module -> name -> tensor
     "The tensors of an official checkpoint; no code in it is run."
-    path = expect_binary(path, "an official checkpoint (.pth.tar)")
+    path = expect_binary(path, _EXPECTED)
     with open(path, "rb") as file:
         head = file.read(9)
     if head[8:] == b"{":
@@ -88,21 +136,22 @@ def read_official(
             f"{path}: expected an official checkpoint (.pth.tar), found a safetensors file; "
             "animlib.load reads ours"
         )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as e:
-        message = re.sub(r"(?s).*WeightsUnpickler error:", "", str(e))
-        reason = " ".join(message.split()) or type(e).__name__
-        code = re.search(r"GLOBAL `?([\w.]+)", reason)
-        if code:
-            raise InputError(
-                f"{path}: contains code ({code[1]}); not loaded: take a checkpoint that holds "
-                "tensors alone"
-            ) from None
-        raise InputError(
-            f"{path}: expected an official checkpoint (.pth.tar), found one that breaks off, is "
-            f"damaged or is something else ({reason[:80]}); download it again"
-        ) from None
+    for mark, kind in _PACKED.items():
+        if head.startswith(mark):
+            raise file_error(path, _EXPECTED, kind, "unpack it, and give the file that was in it")
+    with readable(path, _EXPECTED, "download it again"):
+        try:
+            state = _load_weights(path)
+        except pickle.UnpicklingError as error:
+            if code := _names_code(error):
+                raise file_error(
+                    path,
+                    _EXPECTED,
+                    f"one that contains code ({code}); not loaded",
+                    "take a checkpoint that holds tensors and plain values alone",
+                ) from None
+            message = re.sub(r"(?s).*WeightsUnpickler error:", "", str(error))
+            raise ValueError(message.strip()) from None
     return checkpoint_modules(state, path)
 
 
@@ -146,6 +195,7 @@ def _translate(
 
 
 # %% ../../nbs/11_zoo/119a_zoo.convert.ipynb #c24
+_COUNTERS = r"num_batches_tracked$"  # not weights: how many steps a norm has seen
 Checkpoint = str | Path | Mapping[str, Mapping[str, Tensor]]
 
 
@@ -177,9 +227,12 @@ def _official_method(method: str | None, tree: Mapping) -> str:
 def _compare_computed(facts: Official, cfg, tensors: dict, theirs: Mapping, where):
     "Tensors that can be computed must be what they should; they are taken out."
     for name, compute in facts.computed.items():
-        expected = compute(cfg)
-        found = tensors.pop(name, expected)
-        if found.shape != expected.shape or not torch.allclose(found, expected, atol=1e-4):
+        if name not in tensors:
+            continue
+        found = tensors.pop(name)
+        with torch.device("meta"):  # its shape alone: a config may ask for any
+            shape = compute(cfg).shape
+        if found.shape != shape or not torch.allclose(found, compute(cfg), atol=1e-4):
             raise InputError(
                 f"{where}: tensor {theirs[name]}: expected what its config gives, found other "
                 "numbers; models of changed official code cannot be converted"
@@ -203,10 +256,12 @@ def from_official(
         cfg = set_options(cfg, facts.optional[module])
     wanted = (*facts.modules, *optional)
     tensors, theirs = _translate(modules, facts, where, wanted, facts.rules)
+    bones = skeleton(method, cfg, "config", len(tensors))
     _compare_computed(facts, cfg, tensors, theirs, where)
-    model = build_quietly(method, cfg, "config")
+    account(bones.state_dict(), tensors, where, _COUNTERS, theirs)
+    model = build_quietly(method, cfg, "config").float()
     assert isinstance(model, Animator)  # official checkpoints are models of a method
-    fill(model, tensors, where, r"num_batches_tracked$", theirs)
+    fill(model, tensors, where, _COUNTERS, theirs)
     provenance = dict(
         method=method,
         source=facts.source,

@@ -5,108 +5,36 @@
 # %% auto #0
 __all__ = [
     "OLD_FORMAT",
-    "fill",
     "read_value",
     "read_config",
-    "find_buildable",
     "checked_header",
     "header_config",
-    "build_quietly",
     "read_model",
 ]
 
 # %% ../../nbs/11_zoo/110a_zoo.files.ipynb #c03
-import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..animator import Model
 from ..core import InputError, nearest
 from ..media.files import expect_binary
 from animlib.models.registry import (
     COMPONENTS,
-    Component,
-    Method,
-    get_component,
-    get_method,
     method_names,
 )
 from ..ranges import check_value, declared_kinds
 from ..training.state import FORMAT, read_header
+from ..untrusted import readable
 from .old_names import means_to_sums, nest_options, rename_old
-
-
-# %% ../../nbs/11_zoo/110a_zoo.files.ipynb #c08
-def _official_name(name: str, theirs: Mapping[str, str]) -> str:
-    "The file's name of our tensor; a missing `a.weight` is named after `a.bias` beside it."
-    if name in theirs:
-        return theirs[name]
-    stem, _, leaf = name.rpartition(".")
-    for ours, official in theirs.items():
-        if ours.rpartition(".")[0] == stem:
-            return f"{official.rpartition('.')[0]}.{leaf}"
-    return name
-
-
-def _and_more(names: list[str], theirs: Mapping[str, str]) -> str:
-    "The first name, and how many follow: 'x is', 'x and 3 more are'."
-    first = _official_name(names[0], theirs)
-    if len(names) == 1:
-        return f"{first} is"
-    return f"{first} and {len(names) - 1} more are"
-
-
-def _check_tensor(name: str, expected: Tensor, found: Tensor, where):
-    "The right shape, and finite."
-    if expected.shape != found.shape:
-        raise InputError(
-            f"{where}: tensor {name}: expected shape {tuple(expected.shape)}, found "
-            f"{tuple(found.shape)}; its config is not the one it was trained with"
-        )
-    if not found.isfinite().all():
-        raise InputError(
-            f"{where}: tensor {name}: expected finite numbers, found nan or inf; "
-            "its training had diverged: take an earlier state"
-        )
-
-
-_Network = TypeVar("_Network", bound=nn.Module)
-
-
-def fill(
-    model: _Network,
-    tensors: Mapping[str, Tensor],  # named as in `model.state_dict()`
-    where: str | Path = "weights",  # for messages
-    optional: str = "$^",  # regex of tensors that may be missing; '$^' fits none
-    theirs: Mapping[str, str] | None = None,  # our name -> the file's, for messages
-) -> _Network:  # the same model
-    "Load weights when every tensor on both sides is accounted for; otherwise InputError."
-    theirs = theirs or {}
-    expected = model.state_dict()
-    needed = [k for k in expected if k in tensors or not re.search(optional, k)]
-    unknown = [k for k in tensors if k not in expected]
-    missing = [k for k in needed if k not in tensors]
-    if unknown:
-        raise InputError(
-            f"{where}: tensor {_and_more(unknown, theirs)} without a place in the model; "
-            "its config is not the one it was trained with"
-        )
-    if missing:
-        raise InputError(
-            f"{where}: tensor {_and_more(missing, theirs)} missing; the file is damaged, "
-            "or its config is not the one it was trained with"
-        )
-    for name in needed:
-        _check_tensor(_official_name(name, theirs), expected[name], tensors[name], where)
-    state = {name: tensors[name].to(expected[name].dtype) for name in needed}
-    model.load_state_dict(state, strict=False)
-    return model
+from .tensors import KINDS, account, build_quietly, fill, find_buildable, skeleton
 
 
 # %% ../../nbs/11_zoo/110a_zoo.files.ipynb #c13
@@ -135,13 +63,14 @@ def read_config(
     known = declared_kinds(kind)
     if not isinstance(values, Mapping):
         raise InputError(
-            f"{where}: expected the options of {kind.__name__}, found {values!r}; "
+            f"{where}: expected the options of {kind.__name__}, found {values!r:.80}; "
             "the config is damaged"
         )
     unknown = [name for name in values if name not in known]
     if unknown:
         raise InputError(
-            f"{where}: {kind.__name__} has no option {unknown[0]!r}; {nearest(unknown[0], known)} "
+            f"{where}: {kind.__name__} has no option {unknown[0]!r:.80}; "
+            f"{nearest(unknown[0], known)} "
             "The file is of another version of animlib: train or convert it again"
         )
     read = {
@@ -153,36 +82,31 @@ def read_config(
 
 # %% ../../nbs/11_zoo/110a_zoo.files.ipynb #c26
 OLD_FORMAT = "animlib 1"  # configs were flat
+_LONGEST_HEADER = 1 << 22  # bytes: names, shapes and config; the largest model has 200,000
 _UPGRADE = "upgrade animlib, or train or convert the model again"
-
-
-def find_buildable(name: str) -> Method | Component:
-    "The record of a method, or of a network beside the methods."
-    return get_component(name) if name in COMPONENTS else get_method(name)
 
 
 def checked_header(path: str | Path) -> dict[str, Any]:
     "The header of one of our files; InputError if it is damaged, or not ours."
     path = expect_binary(path, "a model file")
-    try:
+    with readable(path, "a model file", "copy or download it again"):
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > _LONGEST_HEADER:
+            raise ValueError(f"a header of {length:,} bytes")
         header = read_header(path)
-    except Exception as e:
-        raise InputError(
-            f"{path}: expected a model file, found one that breaks off or is damaged "
-            f"({str(e).splitlines()[0]}); copy or download it again"
-        ) from e
-    if not header:
+    if not isinstance(header, dict) or not header:
         raise InputError(
             f"{path}: expected a model of animlib, found tensors without its header; only files "
             "that animlib wrote carry the config that is needed"
         )
     if header.get("format") not in (FORMAT, OLD_FORMAT):
         raise InputError(
-            f"{path}: expected format {FORMAT!r}, found {header.get('format')!r}; {_UPGRADE}"
+            f"{path}: expected format {FORMAT!r}, found {header.get('format')!r:.80}; {_UPGRADE}"
         )
     if header.get("method") not in [*method_names(), *COMPONENTS]:
         raise InputError(
-            f"{path}: method {header.get('method')!r} is unknown to this animlib "
+            f"{path}: method {header.get('method')!r:.80} is unknown to this animlib "
             f"({', '.join(method_names())}); {_UPGRADE}"
         )
     return header
@@ -198,23 +122,27 @@ def header_config(header: Mapping[str, Any], path: str | Path):  # a config
     return read_config(values, find_buildable(header["method"]).config(), f"{path}: cfg")
 
 
-def build_quietly(name: str, cfg, where: str | Path) -> Model:
-    "A model to be filled; the caller's random state is left alone."
-    with torch.random.fork_rng(devices=[]):
-        try:
-            return find_buildable(name).build(cfg)
-        except (ValueError, TypeError, RuntimeError, ZeroDivisionError, IndexError) as e:
-            raise InputError(
-                f"{where}: no model can be built from this config ({str(e).splitlines()[0]}); "
-                "its options do not fit each other: correct them, or train or convert again"
-            ) from e
+# %% ../../nbs/11_zoo/110a_zoo.files.ipynb #c26c
+def _stored_forms(path: str | Path) -> dict[str, Tensor]:  # on the meta device
+    "Names, shapes and kinds of the tensors in one of our files; none of them is read."
+    forms = {}
+    with safe_open(path, "pt") as file:
+        for name in file.keys():
+            stored = file.get_slice(name)
+            kind = KINDS.get(stored.get_dtype(), torch.bool)
+            forms[name] = torch.empty(stored.get_shape(), dtype=kind, device="meta")
+    return forms
 
 
 def read_model(path: str | Path) -> Model:  # in eval mode; `.info` says where it came from
-    "A model from one of our files."
+    "A model from one of our files: what its header says must be what the file holds."
     header = checked_header(path)
-    cfg = header_config(header, path)
-    model = fill(build_quietly(header["method"], cfg, path), load_file(path), path)
+    name = header["method"]
+    with readable(path, "a model file", "copy or download it again"):
+        cfg = header_config(header, path)
+        forms = _stored_forms(path)
+        account(skeleton(name, cfg, path, len(forms)).state_dict(), forms, path)
+        model = fill(build_quietly(name, cfg, path).float(), load_file(path), path)
     provenance = {k: v for k, v in header.items() if k not in ("format", "method", "cfg")}
     model.info.update(provenance)
     return model.eval()

@@ -24,7 +24,9 @@ from source_code import imports, parse, run_when_imported
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
 geometry core ranges options animator storage splines heatmaps blocks
-media: files image imagefile hdr timing decode sound delays read encode output write
+media: files
+untrusted
+media: image imagefile hdr timing decode sound delays read encode output write
 backbones: published vgg resnet hrnet
 viz: images draw
 data: clips folder check augment identities
@@ -38,7 +40,7 @@ retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
 training: config state loop
 models: registry *
-zoo: old_names files official.facts official.* convert hub
+zoo: tensors old_names files official.facts official.* convert hub
 inference inputs animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention

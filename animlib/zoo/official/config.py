@@ -12,14 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...core import InputError, nearest
 from ...geometry import Sampling
 from ...media.files import sniff
 from ...models.registry import get_method
 from ...options import declared_value, option_kinds, read_options, set_options
 from ...ranges import Side
+from ...untrusted import LARGEST_YAML, UTF_MARKS, parse_yaml, readable
 from . import dam, fomm, monkeynet, motion_transformer, mraa, tpsmm, x2face
 from .facts import Official
 
@@ -76,14 +75,16 @@ _YAML_CURE = (
 )
 
 
-def _expect_text(path: Path):
-    "InputError unless the file is there and is text."
+def _text_bytes(path: Path) -> bytes:
+    "What a text file holds, in any encoding; InputError where it is something else."
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"config {path}: expected a yaml file, found {found}; {_YAML_CURE}")
+    with open(path, "rb") as file:
+        data = file.read(LARGEST_YAML + 1)
     kind = sniff(path)
-    if kind == "text file":
-        return
+    if kind == "text file" or data.startswith(UTF_MARKS) or (kind is None and b"\0" not in data):
+        return data
     if kind is None:
         kind = "binary file"
     article = "an" if kind[0] in "aeiou" else "a"
@@ -95,18 +96,12 @@ def read_yaml(config: Mapping | str | Path) -> dict[str, Any]:  # nested, as it 
     if isinstance(config, Mapping):
         return dict(config)
     path = Path(config).expanduser()
-    _expect_text(path)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        reason = " ".join(str(e).split())[:120]
-        raise InputError(
-            f"config {path}: expected yaml, found text that is not ({reason}); {_YAML_CURE}"
-        ) from e
+    name = f"config {path}"
+    with readable(name, "yaml", _YAML_CURE, "text that is not"):
+        tree = parse_yaml(_text_bytes(path))
     if not isinstance(tree, dict):
         raise InputError(
-            f"config {path}: expected options (name: value), found {type(tree).__name__}; "
-            f"{_YAML_CURE}"
+            f"{name}: expected options (name: value), found {type(tree).__name__}; {_YAML_CURE}"
         )
     return tree
 
@@ -171,22 +166,29 @@ def _frame_size(tree: Mapping, default: int) -> int:
     return declared_value(shape[0], Side, f"{where}.frame_shape")
 
 
+def _convert_options(method: str, tree: Mapping, align_corners: bool | None):
+    "Their options as our config."
+    facts = OFFICIAL[method]
+    paper = get_method(method).presets["paper"][0]
+    given = official_options(method, tree)
+    kinds = option_kinds(paper)
+    ours = _our_options(facts, given, kinds)
+    resize = ours.pop("resize", "bilinear")
+    # the size that a model is built for stands before that of its data
+    size = ours.pop("size", None) or _frame_size(tree, paper.size)
+    corners = facts.corners if align_corners is None else align_corners
+    sampling = Sampling(corners, facts.resize_as_corners and corners, resize)
+    ours |= dict(facts.ours) | dict(facts.whole(tree))
+    cfg = set_options(paper, read_options(ours, kinds, "config: "))
+    return replace(cfg, size=size, sampling=sampling)
+
+
 def official_cfg(
     method: str,  # a key of OFFICIAL
     config: Mapping | str | Path,  # yaml, or a dict in its layout
     align_corners: bool | None = None,  # how images are read; None: as the weights were trained
 ):  # our config
     "Our config for an official one."
-    facts = OFFICIAL[method]
     tree = read_yaml(config)
-    paper = get_method(method).presets["paper"][0]
-    given = official_options(method, tree)
-    kinds = option_kinds(paper)
-    ours = _our_options(facts, given, kinds)
-    resize = ours.pop("resize", "bilinear")
-    size = _frame_size(tree, ours.pop("size", paper.size))
-    corners = facts.corners if align_corners is None else align_corners
-    sampling = Sampling(corners, facts.resize_as_corners and corners, resize)
-    ours |= dict(facts.ours) | dict(facts.whole(tree))
-    cfg = set_options(paper, read_options(ours, kinds, "config: "))
-    return replace(cfg, size=size, sampling=sampling)
+    with readable("config", "the layout of a released yaml", _YAML_CURE, "another one"):
+        return _convert_options(method, tree, align_corners)

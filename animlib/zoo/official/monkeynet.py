@@ -46,6 +46,7 @@ _OPTIONS = {
         _DENSE, "dense", use_mask="coarse", use_correction="residual", num_group_blocks="groups"
     ),
     f"{_MASK}.use_deformed_source_image": "dense.appearance",
+    f"{_MASK}.use_difference": "dense.offset",
 }
 _DEFAULTS = {
     "kp_detector_params.scale_factor": 1,
@@ -67,7 +68,6 @@ _FIXED = {
     f"{_POSE}.use_difference": False,
     f"{_MASK}.use_heatmap": True,
     f"{_MASK}.heatmap_type": "difference",
-    f"{_MASK}.use_difference": False,
 }
 
 
