@@ -1,12 +1,13 @@
 """Loss terms on detectors and networks whose answers are known."""
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from animlib.animator import Step
-from animlib.core import Flow, Keypoints
+from animlib.core import Flow, KeypointExtra, Keypoints
 from animlib.losses.equivariance import equivariance
 from animlib.losses.reconstruction import (
     Term,
@@ -67,6 +68,29 @@ def test_positions_are_compared_through_the_map():
     error = equivariance(step, transform=transform)["xy"]
 
     torch.testing.assert_close(error, transform(found).abs().mean())
+
+
+@dataclass(frozen=True)
+class MorePoints(KeypointExtra):
+    "Points that move no pixels."
+
+    xy: torch.Tensor
+
+    def join(self, keypoints):
+        return Keypoints(torch.cat([keypoints.xy, self.xy], 1))
+
+
+def test_points_that_move_no_pixels_count():
+    transform = random_spline(1, generator=torch.Generator().manual_seed(0))
+    found = torch.tensor([[[0.5, -0.5], [0.25, 0.75]]])
+    kp = Keypoints(found[:, :1], extra=MorePoints(found[:, 1:]))
+    image = torch.rand(1, 3, 16, 16)
+    model = SimpleNamespace(detector=lambda images: kp)
+    step = Step(image, image, kp, kp, Flow(None), image, model)
+
+    error = equivariance(step, transform=transform)["xy"]
+
+    torch.testing.assert_close(error, (found - transform(found)).abs().mean())
 
 
 def test_no_gradient_flows_into_the_truth():

@@ -159,7 +159,7 @@ MOTION = [
     ),
     *faults(
         "motion.attention",
-        (),
+        ("motion/test_attention.py",),
         ("scale lost", "keys, values, scale=scale)", "keys, values)"),
         ("only the first chunk", "in queries.split(n, 1):", "in queries.split(n, 1)[:1]:"),
         ("the pixel below", "/ 2 * last).round()", "/ 2 * last).floor()"),
@@ -263,7 +263,7 @@ LOSS = [
     ),
     *faults(
         "losses.adversarial",
-        FOMM,
+        (*LOSSES, *FOMM),
         (
             "real and fake exchanged",
             "(real - 1).square().mean() + fake.square().mean()",
