@@ -25,7 +25,7 @@ def bend(
     large = resize_maps(image[None], (rows, columns))
 
     def draw(now: Tensor) -> Tensor:
-        spline = fit_tps(now[None], xy[None], stiff)
+        spline = fit_tps(xy_d=now[None], xy_s=xy[None], stiff=stiff)
         return warp(large, spline.grid((rows, columns)), "border")[0]
 
     return Board(xy, draw, width=max(240, columns))

@@ -61,17 +61,19 @@ def tps_grids(
     stiff: float = 0.0,  # see `fit_tps`: 0 passes through every point
     stiff_sides: float = 0.0,
 ) -> Tensor:  # `[b,k,h,w,2]` where driving pixel z reads in the source if group k alone moved it
-    """TPSMM eq. 1-3: the least bent map from a group's driving points to its source points.
+    """The least bent map from driving to source points, by group (TPSMM eq. 1-3, frames exchanged).
 
     A group without area moves by the step of its mean."""
     points_d = in_groups(kp_d.xy, n)
     points_s = in_groups(kp_s.xy, n)
     flat = rearrange(flat_groups(kp_d.xy, n), "b k -> b k 1 1")
     solvable = torch.where(flat, _star(n, points_d), points_d)
-    grids = fit_tps(solvable, points_s, stiff, stiff_sides, check=False).grid(size)
+    spline = fit_tps(
+        xy_d=solvable, xy_s=points_s, stiff=stiff, stiff_sides=stiff_sides, check=False
+    )
     mean_step = rearrange((points_s - points_d).mean(-2), "b k xy -> b k 1 1 xy")
     shift = identity_grid(*size, like=points_d) + mean_step
-    return torch.where(flat[..., None], shift, grids)
+    return torch.where(flat[..., None], shift, spline.grid(size))
 
 
 # %% ../../nbs/09_tpsmm/092_motion.tps.ipynb #c19

@@ -103,6 +103,6 @@ def test_old_headers_keep_what_they_weighed():
 
 @pytest.mark.parametrize("wrong", ("much", None, [1.0]))
 def test_a_damaged_old_header_is_named(wrong):
-    with pytest.raises(Exception, match="expected a number") as caught:
+    with pytest.raises(Exception, match="loss.motion_prior: expected a number") as caught:
         header_config(header("hdam", prior=wrong), "a file")
     assert type(caught.value).__name__ == "InputError"
