@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from ..core import InputError
-from ..storage import sha256
+from ..storage import sha256, user_path
 
 
 # %% ../../nbs/02_training/020_backbones.published.ipynb #c06a
@@ -49,7 +49,7 @@ def _file_in(
     place: "str|Path",  # the file itself, or the folder where it lies
     name: str,  # of the file
 ) -> Path:
-    place = Path(place).expanduser()
+    place = user_path(place, "weights")
     if place.is_file() or place.suffix == ".pth":
         return place
     return place / name

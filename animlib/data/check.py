@@ -17,6 +17,7 @@ from ..core import InputError
 from .folder import clip_paths, split_paths
 from ..media.image import IMAGE_SUFFIXES, image_files, natural_key, resize_frame
 from ..media.read import VIDEO_SUFFIXES, open_video
+from ..storage import user_path
 
 # %% ../../nbs/01_data/011a_data.check.ipynb #q06
 Finding = tuple[str, str, str]  # where, what, what to do
@@ -166,7 +167,7 @@ def check_folder(
     folder,  # what one would give to `open_folder`
 ) -> Report:
     "Everything that is wrong with a folder of videos, and how to mend it."
-    folder = Path(folder).expanduser()
+    folder = user_path(folder, "folder")
     paths = split_paths(folder)
     report = Report(folder)
     name = folder.resolve().name

@@ -24,6 +24,8 @@ from .clips import Clips
 from ..media.files import expect_file, file_error
 from ..media.image import IMAGE_SUFFIXES, image_files, natural_key, rows_and_columns
 from ..media.read import VIDEO_SUFFIXES, read_frames
+from ..storage import user_path
+from ..untrusted import readable
 
 # %% ../../nbs/01_data/011_data.folder.ipynb #d06
 TEST_SHARE = 0.2  # of a folder that has neither train/ nor test/
@@ -68,7 +70,7 @@ def split_paths(
     | None = None,  # 'train' | 'test' | another folder in it; None: train and test, or all
 ) -> list[Path]:  # below `folder`, as it was written
     "The clips of a split; without `train/` and `test/`, a fixed 80:20 share."
-    folder = Path(folder).expanduser()
+    folder = user_path(folder, "data")
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise file_error(folder, "a folder of videos", found, "check the path")
@@ -159,7 +161,9 @@ def _slot(folder: Path, cache, paths, names, *request) -> Path:
     root = folder.resolve()
     data = _short_hash(str(root), *request)
     state = _short_hash(names, [_state(path) for path in paths])
-    home = Path(cache or os.environ.get("ANIMLIB_CACHE") or "~/.cache/animlib").expanduser()
+    if cache is None:
+        cache = os.environ.get("ANIMLIB_CACHE") or "~/.cache/animlib"
+    home = user_path(cache, "cache")
     return home / f"{root.name}-{data}-{state}"
 
 
@@ -181,7 +185,7 @@ def open_folder(
     cache=None,  # folder for the decoded frames; None: ANIMLIB_CACHE, or the user's cache folder
 ) -> Clips:
     "A folder of videos as `Clips`, decoded once into a memory-mapped file."
-    folder = Path(folder).expanduser()
+    folder = user_path(folder, "data")
     size = None if size is None else rows_and_columns(size)
     paths = split_paths(folder, split)
     base = folder / split if split and (folder / split).is_dir() else folder
@@ -200,10 +204,11 @@ def read_pairs(
     path,  # csv file with a header
 ) -> list[tuple[str, str]]:  # (source, driving), as written
     "The pairs of a csv with columns source and driving."
-    path = Path(path).expanduser()
+    path = user_path(path, "pairs")
     if not path.is_file():
         raise file_error(path, "a csv file", "nothing", "check the path")
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    remedy = "save it as csv in UTF-8"
+    with readable(path, "a csv file", remedy), open(path, newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     if not rows or not {"source", "driving"} <= set(rows[0]):
         expected = "columns source and driving, and rows"

@@ -35,6 +35,7 @@ from torch import Tensor
 from ..core import InputError
 from .clips import Clips
 from ..geometry import resize_maps
+from ..storage import user_path
 
 # %% ../../nbs/01_data/018_data.sprites.ipynb #c08
 CELL = 64  # px
@@ -125,7 +126,7 @@ def layer_files(
     folder,  # a clone
 ) -> dict[str, dict[str, list[str]]]:  # sex -> kind -> files below the folder
     "The layers of a clone that can be combined."
-    root = Path(folder).expanduser()
+    root = user_path(folder, "folder")
     files = _files(root)
     usable = {
         kind: [path for path in files[kind] if not _LEFT_OUT.search("/" + path)] for kind in KINDS
@@ -179,7 +180,7 @@ class Sprites:
         folder,  # a clone
         background: Sequence[int] = (206, 214, 200),  # colour, 0 to 255
     ):
-        self.root = Path(folder).expanduser()
+        self.root = user_path(folder, "folder")
         self.layers = layer_files(folder)
         self.background = background
 

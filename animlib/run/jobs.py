@@ -38,7 +38,7 @@ from ..inference import pick_device
 from ..losses.adversarial import discriminator_terms
 from ..losses.reconstruction import Term
 from ..models.registry import Method, configure, get_method
-from ..storage import write_atomic
+from ..storage import user_path, write_atomic
 from ..training.config import pair_sampler
 from ..training.loop import fit
 from ..training.state import save_model
@@ -204,7 +204,7 @@ def evaluate_run(
     data: Data | None = None,  # None: what the run was trained on
 ) -> dict[str, float]:  # also in metrics.json and in the header of model.safetensors
     "Measure a run on held-out data and write the numbers into its files."
-    run = Path(run)
+    run = user_path(run, "run")
     file = run / "model.safetensors"
     if not file.is_file():
         raise InputError(
@@ -271,6 +271,7 @@ def reconstruct(
     progress: bool = True,
 ) -> dict:  # as `evaluate`, with ratio and name of the best and the worst clip
     "Rebuild held-out clips from their first frames: numbers; best and worst of 32 as images."
+    out = user_path(out, "out")
     on = pick_device(device)
     animator = model.eval() if isinstance(model, Animator) else load_animator(model)
     animator.to(on)
@@ -283,6 +284,6 @@ def reconstruct(
     ends = [rebuilt[0], rebuilt[-1]]
     for name, clip in zip(("best", "worst"), ends):
         metrics |= {f"{name}_ratio": clip.ratio, f"{name}_clip": clip.name}
-    _draw_clips(animator, ends, Path(out), on)
-    save_json(Path(out) / "metrics.json", metrics)
+    _draw_clips(animator, ends, out, on)
+    save_json(out / "metrics.json", metrics)
     return metrics

@@ -28,7 +28,7 @@ from pathlib import Path
 from ..core import InputError, nearest
 from ..options import annotated_kind, read_text
 from ..ranges import check_value
-from ..storage import write_atomic
+from ..storage import user_path, write_atomic
 from ..untrusted import readable
 from ..zoo.hub import share
 
@@ -86,7 +86,7 @@ def notebook_file(
     notebook: str | os.PathLike,  # a path, or the name of a shipped pipeline
 ) -> Path:
     "The file of a notebook."
-    path = Path(notebook).expanduser()
+    path = user_path(notebook, "notebook")
     if path.is_file():
         return path
     shipped = {p.stem: p for p in sorted(share("pipelines").glob("*.ipynb"))}

@@ -32,7 +32,7 @@ from ..core import InputError, nearest, required
 from ..media.files import expect_binary, file_error
 from ..models.registry import get_method
 from ..options import set_options
-from ..storage import sha256
+from ..storage import sha256, user_path
 from ..training.state import save_model
 from ..untrusted import open_saved_zip, readable
 from .official.config import OFFICIAL, guess_method, official_cfg, read_yaml
@@ -307,7 +307,7 @@ def convert(
     align_corners: bool | None = None,  # as in `from_official`
 ) -> Path:  # out
     "An official checkpoint as one of our files, with its provenance in the header."
-    out = Path(out).expanduser()
+    out = user_path(out, "out")
     if out.suffix != ".safetensors":
         raise InputError(
             f"{out}: expected a name that ends in .safetensors, found "

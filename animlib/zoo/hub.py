@@ -30,6 +30,7 @@ from ..animator import Animator, Model, expect_animator
 from ..core import InputError, nearest, required
 from ..media.files import expect_binary
 from ..models.registry import build, get_method, method_names
+from ..storage import user_path
 from .convert import from_official
 from .files import checked_header, read_model
 
@@ -73,10 +74,10 @@ def _nothing_found(which: str | Path) -> InputError:
 
 def find_model_file(which: str | Path) -> Path:
     "The file that a zoo name, a path or a run's folder stands for."
+    path = user_path(which, "model")
     names = zoo()
     if str(which) in names:
         return names[str(which)]
-    path = Path(which).expanduser()
     if (path / "model.safetensors").is_file():
         return path / "model.safetensors"
     if path.exists():

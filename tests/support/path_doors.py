@@ -278,13 +278,6 @@ def reconstruct(folder: Path, **odd):
     of("run.jobs.reconstruct")(**(good | odd), limit=1, device="cpu", progress=False)
 
 
-def saved_run(folder: Path) -> Path:
-    "The folder of a finished run."
-    of("training.state.save_model")(folder / "run" / "model.safetensors", model())
-    write(folder / "run" / "config.json", b'{"data": "toy:arm"}')
-    return folder / "run"
-
-
 def convert(folder: Path, **odd):
     good = dict(
         checkpoint=written_checkpoint(folder), config=official()[1], out=folder / "a.safetensors"
@@ -329,9 +322,6 @@ READERS: dict[str, Callable] = {
         odd, 1, progress=False
     ),
     "run.jobs.as_source(data)": lambda odd, folder: of("run.jobs.as_source")(odd, 32),
-    "run.jobs.evaluate_run(data)": lambda odd, folder: of("run.jobs.evaluate_run")(
-        saved_run(folder), 1, progress=False, data=odd
-    ),
     "run.jobs.reconstruct(data)": lambda odd, folder: reconstruct(folder, data=odd),
     "run.jobs.reconstruct(model)": lambda odd, folder: reconstruct(folder, model=odd),
     "run.jobs.train(data)": lambda odd, folder: train(folder, data=odd),
@@ -424,6 +414,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.ablate.*": _HANDS_ON,
     "run.demo.*": _HANDS_ON,
     "run.jobs.Preview.__init__(run)": _HANDS_ON,
+    "run.jobs.evaluate_run(data)": "tried through `as_source`",
     "run.jobs.save_*": _MADE,
     "run.notebooks.read_parameters(notebook)": "tried through `check_parameters`",
     "run.notebooks.run_notebook(cwd)": "a kernel for each would take minutes",

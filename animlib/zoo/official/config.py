@@ -18,6 +18,7 @@ from ...media.files import sniff
 from ...models.registry import get_method
 from ...options import declared_value, option_kinds, read_options, set_options
 from ...ranges import Side
+from ...storage import user_path
 from ...untrusted import LARGEST_YAML, UTF_MARKS, parse_yaml, readable
 from . import dam, fomm, monkeynet, motion_transformer, mraa, tpsmm, x2face
 from .facts import Official
@@ -95,7 +96,7 @@ def read_yaml(config: Mapping | str | Path) -> dict[str, Any]:  # nested, as it 
     "An official config: a path of its yaml, or a dict that was read already."
     if isinstance(config, Mapping):
         return dict(config)
-    path = Path(config).expanduser()
+    path = user_path(config, "config")
     name = f"config {path}"
     with readable(name, "yaml", _YAML_CURE, "text that is not"):
         tree = parse_yaml(_text_bytes(path))
