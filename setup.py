@@ -65,6 +65,9 @@ setup(
     packages=find_packages(str(ROOT), include=["animlib", "animlib.*"]),
     zip_safe=False,
     cmdclass=dict(build_py=BuildWithSamples),
+    # `pip install -e`: the clone on the path. Setuptools' own way is a hook that is asked after the
+    # path, where a folder named animlib (the clone itself) would hide the package.
+    options=dict(editable_wheel=dict(mode="compat")),
     install_requires=words("requirements"),
     entry_points=dict(console_scripts=[settings["console_scripts"]]),
     extras_require=dict(

@@ -151,8 +151,8 @@ def check_size(
 
 # %% ../nbs/00_foundations/001a_animator.ipynb #c30
 _changing = threading.Lock()
-_users: dict[nn.Module, int] = {}  # models in evaluation mode, which several threads may use
-_before: dict[nn.Module, list] = {}  # the mode of each part
+_users: dict[nn.Module, int] = {}  # of each model in evaluation mode: several threads, perhaps
+_before: dict[nn.Module, list] = {}  # what mode each part was in
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[torch.device]:
     "Evaluation mode without gradients; the last user restores the modes; gives the device."
     with _changing:
         _before.setdefault(model, [(part, part.training) for part in model.modules()])
-        _users[model] = _users.get(model, 0) + 1
+        _users[model] = 1 + _users.get(model, 0)
         model.eval()
     try:
         with torch.inference_mode():
@@ -168,10 +168,9 @@ def evaluation_mode(model: nn.Module) -> Iterator[torch.device]:
     finally:
         with _changing:
             _users[model] -= 1
-            if not _users[model]:
+            if not _users[model] and _users.pop(model) == 0:
                 for part, was_training in _before.pop(model):
                     part.training = was_training
-                del _users[model]
 
 
 # %% ../nbs/00_foundations/001a_animator.ipynb #c33

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 from . import __version__
 from .run import commands
-from .run.commands import Usage, by_kind
+from .run.commands import Usage, batch_size, count, frame_size, motion_scale, path, steps
 
 
 # %% ../nbs/13_runs/139_cli.ipynb #c14
@@ -74,21 +74,21 @@ def _add_animate(subparsers):
         "animlib animate --model fomm-body --source me.png --driving dance.mp4 --out out.mp4",
     )
     model = "a name of the zoo (animlib models), a .safetensors, a run, or an official .pth.tar"
-    add("--model", required=True, help=model)
+    add("--model", required=True, type=path, help=model)
     source = "an image, or several for a method that uses them"
-    add("--source", required=True, nargs="+", metavar="IMG", help=source)
-    add("--driving", required=True, metavar="VIDEO", help="a video, gif, strip or folder of frames")
+    add("--source", required=True, nargs="+", type=path, metavar="IMG", help=source)
+    add("--driving", required=True, type=path, metavar="VIDEO", help="a video, gif, strip, folder")
     endings = "ends in mp4 mov mkv webm gif webp png, or in / for a folder of images"
-    add("--out", required=True, help=endings)
+    add("--out", required=True, type=path, help=endings)
     _add_transfer(add)
     size = "of the result: 64, or rows x columns 64x96 (the model's)"
-    add("--size", type=by_kind("FrameSize"), metavar="N", help=size)
+    add("--size", type=frame_size, metavar="N", help=size)
     fits = ["crop", "stretch", "pad"]
     add("--fit", default="crop", choices=fits, help="how images of another shape are fitted (crop)")
-    add("--batch", type=by_kind("Batch"), default=16, metavar="N", help="frames at a time (16)")
+    add("--batch", type=batch_size, default=16, metavar="N", help="frames at a time (16)")
     add("--device", **_DEVICE)
     add("--precision", default="no", choices=["no", "bf16"], help="bf16: faster on most GPUs (no)")
-    add("--config", metavar="YAML", help="that belongs to an official checkpoint")
+    add("--config", type=path, metavar="YAML", help="that belongs to an official checkpoint")
 
 
 def _add_transfer(add: Callable):
@@ -101,7 +101,7 @@ def _add_transfer(add: Callable):
     best = "start relative motion from the driving frame most like the source"
     add("--best-frame", action="store_true", help=best)
     scale = "of relative motion: auto, or a number (auto)"
-    add("--scale", type=by_kind("MotionScale"), default="auto", help=scale)
+    add("--scale", type=motion_scale, default="auto", help=scale)
 
 
 def _add_train(subparsers):
@@ -119,26 +119,20 @@ def _add_train(subparsers):
         "toy:body, toy:face, toy:animal, toy:arm, lpc:FOLDER (a clone of the LPC sprites), "
         "or a folder of videos"
     )
-    add("--data", required=True, help=data)
-    add("--preset", default="nano", help="toy, nano or paper (nano)")
+    add("--data", required=True, type=path, help=data)
+    add("--preset", default="nano", help="toy, nano, paper, paper-vox, paper-taichi, ... (nano)")
     run = (
         "folder of the run (runs/METHOD-DATA-PRESET); "
         "torchrun takes --run for its own: there, --run-dir"
     )
-    add("--run", "--run-dir", metavar="DIR", help=run)
-    add("--steps", type=by_kind("Steps"), metavar="N", help="(the preset's)")
+    add("--run", "--run-dir", type=path, metavar="DIR", help=run)
+    add("--steps", type=steps, metavar="N", help="(the preset's)")
     add("--resume", action="store_true", help="go on with a run that was stopped")
     add("--device", **_DEVICE)
-    add("--init", default="", metavar="MODEL", help="a model to start from: a zoo name or a file")
+    add("--init", default="", type=path, metavar="MODEL", help="start: a zoo name or a file")
     add("--tensorboard", action="store_true", help="also write curves for tensorboard")
-    add(
-        "--clips",
-        type=by_kind("Count"),
-        default=1000,
-        metavar="N",
-        help="toy clips to render (1000)",
-    )
-    add("--frames", type=by_kind("Count"), default=16, metavar="N", help="of each toy clip (16)")
+    add("--clips", type=count, default=1000, metavar="N", help="toy clips to render (1000)")
+    add("--frames", type=count, default=16, metavar="N", help="of each toy clip (16)")
     option = "any option of the method or of training, such as lr=2e-4 or dense.width=16"
     add("-o", dest="option", action="append", default=[], metavar="key=value", help=option)
 
@@ -147,28 +141,28 @@ def _add_train(subparsers):
 def _add_demo(subparsers):
     summary = "the main job on samples that come along"
     add = add_command(subparsers, "demo", commands.demo_command, summary)
-    add("--out", default="runs/demo", metavar="DIR", help="folder (runs/demo)")
+    add("--out", default="runs/demo", type=path, metavar="DIR", help="folder (runs/demo)")
     actions = "the real Weizmann actions, if you have them: people of the test set are shown, too"
-    add("--actions", default="", metavar="FOLDER", help=actions)
+    add("--actions", default="", type=path, metavar="FOLDER", help=actions)
 
 
 def _add_reconstruct(subparsers):
     summary = "rebuild held-out clips from their first frames and measure"
     add = add_command(subparsers, "reconstruct", commands.reconstruct_command, summary)
     model = "a name of the zoo (animlib models), a .safetensors, or a run"
-    add("--model", required=True, help=model)
-    add("--data", required=True, help="toy:body, ..., or a folder of videos")
-    add("--out", metavar="DIR", help="folder (runs/reconstruct-MODEL)")
-    add("--limit", type=by_kind("Count"), default=0, metavar="N", help="clips at most")
+    add("--model", required=True, type=path, help=model)
+    add("--data", required=True, type=path, help="toy:body, ..., or a folder of videos")
+    add("--out", type=path, metavar="DIR", help="folder (runs/reconstruct-MODEL)")
+    add("--limit", type=count, default=0, metavar="N", help="clips at most")
     add("--device", **_DEVICE)
 
 
 def _add_convert(subparsers):
     summary = "make an official checkpoint one of ours"
     add = add_command(subparsers, "convert", commands.convert_command, summary)
-    add("checkpoint", metavar="CKPT", help="an official .pth.tar")
-    add("--config", required=True, metavar="YAML", help="the yaml it was trained with")
-    add("--out", required=True, metavar="M.safetensors", help="file to write")
+    add("checkpoint", type=path, metavar="CKPT", help="an official .pth.tar")
+    add("--config", required=True, type=path, metavar="YAML", help="the yaml it was trained with")
+    add("--out", required=True, type=path, metavar="M.safetensors", help="file to write")
     add("--method", help="fomm, ...; recognised when left out")
     corners = "how the weights sampled when they were trained; left out: as the method was released"
     yes_or_no = argparse.BooleanOptionalAction
@@ -179,17 +173,17 @@ def _add_data(subparsers):
     summary = "say what is wrong with a folder of videos, and how to mend it"
     add = add_command(subparsers, "data", commands.data_command, summary)
     add("what", choices=["check"], help="check")
-    add("folder", help="of videos, or with train/ and test/")
+    add("folder", type=path, help="of videos, or with train/ and test/")
 
 
 def _add_run(subparsers):
     summary = "execute a notebook with papermill"
     add = add_command(subparsers, "run", commands.run_command, summary)
-    add("notebook", help="a path, or one of train, reconstruct, animate, ...")
+    add("notebook", type=path, help="a path, or one of train, reconstruct, animate, ...")
     pair = dict(nargs=2, action="append", default=[], metavar=("key", "value"))
     parameter = "a parameter of the notebook; may be given often"
     add("-p", dest="parameter", help=parameter, **pair)
-    add("--out", metavar="FILE", help="the executed notebook")
+    add("--out", type=path, metavar="FILE", help="the executed notebook")
 
 
 def _add_models(subparsers):

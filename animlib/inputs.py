@@ -20,6 +20,7 @@ from .core import InputError, as_images
 from .media.image import resize_frame
 from .media.read import open_video, read_image
 from .media.write import Video
+from .ranges import Count, Fit, FrameSize, checked
 
 
 # %% ../nbs/12_practice/120b_inputs.ipynb #c16
@@ -97,11 +98,12 @@ class Source:
     given: int  # how many there were
 
 
+@checked
 def open_source_images(
     x,  # path, array or tensor of an image, or a list of them
-    n: int | None = 1,  # images the model uses; None: any number
-    size=None,  # pixels, or (rows, columns); None keeps the first image's own
-    fit: str = "crop",  # crop | stretch | pad
+    n: Count | None = 1,  # images the model uses; None: any number
+    size: FrameSize | None = None,  # pixels, or (rows, columns); None: the first image's own
+    fit: Fit = "crop",
 ) -> Source:
     "The source images, whatever they come as."
     is_batch = isinstance(x, (Tensor, np.ndarray)) and x.ndim == 4

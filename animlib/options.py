@@ -248,7 +248,7 @@ def _kind_of(node: ast.expr) -> Any:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _kind_of(node.left) | _kind_of(node.right)
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "list":
-        return list[_kind_of(node.slice)]
+        return list[_kind_of(node.slice)]  # type: ignore[misc] # a type that is computed
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
         return Literal[ast.literal_eval(node.slice)]
     return _kind_of(node.value) if isinstance(node, ast.Subscript) else Any

@@ -28,7 +28,8 @@ __all__ = [
     "Variance",
     "Temperature",
     "MotionScale",
-    "Pad",
+    "Fit",
+    "Precision",
     "Range",
     "Length",
     "describe",
@@ -106,7 +107,7 @@ Kernel = Annotated[int, Range(1, 15, step=2)]  # side of a convolution's kernel
 Padding = Annotated[int, Range(0, 7)]  # pixels around an image, for a kernel
 Steps = Annotated[int, Range(1, 10**9)]  # of a training
 Batch = Annotated[int, Range(1, 4096)]  # elements computed at a time
-Count = Annotated[int, Range(1, 10**6)]  # of clips, frames, rounds
+Count = Annotated[int, Range(1, 10**5)]  # of clips, frames, rounds
 Limit = Annotated[int, Range(0, 10**6)]  # at most so many; 0: all
 Fps = Annotated[float, Range(0.001, 10_000)]  # frames per second
 Weight = Annotated[float, Range(0, 1e6)]  # of a loss; 0: it is not computed
@@ -119,7 +120,8 @@ Scale = Annotated[float, Range(1 / 64, 1)]  # side of a reduced image over side 
 Variance = Annotated[float, Range(1e-6, 4)]  # squared half-widths of the image
 Temperature = Annotated[float, Range(1e-3, 1e3)]  # of a softmax
 MotionScale = Literal["auto"] | Annotated[float, Range(0.001, 1000)]  # of relative motion
-Pad = Literal["zeros", "border", "reflection"]  # what lies outside an image
+Fit = Literal["crop", "stretch", "pad"]  # how images of another shape are fitted
+Precision = Literal["no", "bf16"]  # of computing without gradients
 
 
 # %% ../nbs/00_foundations/001c_ranges.ipynb #a11
@@ -231,7 +233,7 @@ def describe(kind) -> str:  # such as 'a whole number from 1 to 2048'
 
 
 @cache
-def declared_kinds(config: type) -> dict[str, Any]:  # name of a field -> kind
+def declared_kinds(config: Any) -> dict[str, Any]:  # name of a field -> kind
     "What a dataclass declares."
     kinds = get_type_hints(config, include_extras=True)
     return {option.name: kinds[option.name] for option in fields(config)}

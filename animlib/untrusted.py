@@ -125,7 +125,7 @@ def parse_yaml(
 
 
 # %% ../nbs/00_foundations/004b_untrusted.ipynb #c16
-_MOST_TIMES = 16  # members may be so many times as large as a compressed file
+_LARGEST_RATIO = 16  # members may be so many times as large as a compressed file
 _SMALL = 1 << 26  # bytes; up to here nobody minds
 
 
@@ -134,9 +134,9 @@ def _members(archive: zipfile.ZipFile, path: Path, expected: str) -> list[zipfil
     members = [member for member in archive.infolist() if not member.is_dir()]
     size = path.stat().st_size
     compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-    most = max(_SMALL, _MOST_TIMES * size) if compressed else size
+    limit = max(_SMALL, _LARGEST_RATIO * size) if compressed else size
     unpacked = sum(member.file_size for member in members)
-    if unpacked > most:
+    if unpacked > limit:
         raise file_error(
             path,
             expected,

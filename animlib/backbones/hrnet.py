@@ -11,6 +11,7 @@ __all__ = [
     "Parallel",
     "BackboneCfg",
     "HRNet",
+    "start_from_imagenet",
     "imagenet_hrnet",
 ]
 
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from ..animator import Backbone
 from .published import published_weights
 from .resnet import BasicBlock
+from ..core import InputError
 from ..options import Config
 from ..ranges import Layers, Width
 
@@ -188,18 +190,39 @@ def _published(name: str) -> str:
 
 
 # %% ../../nbs/10_motion_transformer/100_backbones.hrnet.ipynb #c33b
-def imagenet_hrnet(
+def start_from_imagenet(
+    net: nn.Module,  # an HRNet-W32, or its stem; its weights are replaced
     path=None,  # the file or its folder; None: ANIMLIB_WEIGHTS, the cache, then a download
-) -> HRNet:
-    "HRNet-W32 with published ImageNet weights, checked by hash (Motion Transformer, section 4)."
-    net = HRNet()
-    ours = net.state_dict()
+):
+    "Published ImageNet weights, checked by hash (Motion Transformer, section 4)."
+    prefix = "stem." if isinstance(net, Stem) else ""
+    ours = {prefix + name: value for name, value in net.state_dict().items()}
+    with torch.device("meta"):
+        sizes = {name: value.shape for name, value in HRNet().state_dict().items()}
+    expected = {name: size for name, size in sizes.items() if name.startswith(prefix)}
+    if {name: value.shape for name, value in ours.items()} != expected:
+        raise InputError(
+            "pretrained: expected a backbone of the sizes of HRNet-W32, whose weights are "
+            "published, found other sizes; leave backbone.* as in paper, or train without them "
+            "(pretrained=False)"
+        )
 
     def fill(state):
         # old files have no counters
         found = {_published(k): v for k, v in ours.items() if k.endswith("num_batches_tracked")}
         found |= state
-        net.load_state_dict({name: found[_published(name)] for name in ours})
+        filled = {name.removeprefix(prefix): found[_published(name)] for name in ours}
+        net.load_state_dict(filled)
         return net
 
-    return published_weights(HRNET_URL, path, "HRNet-W32", "train without them", fill)
+    instead = "train without them (pretrained=False)"
+    published_weights(HRNET_URL, path, "HRNet-W32", instead, fill)
+
+
+def imagenet_hrnet(
+    path=None,  # the file or its folder; None: ANIMLIB_WEIGHTS, the cache, then a download
+) -> HRNet:
+    "A fresh HRNet-W32 with published ImageNet weights."
+    net = HRNet()
+    start_from_imagenet(net, path)
+    return net

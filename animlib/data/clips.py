@@ -107,10 +107,20 @@ class Clips:
         reverse: bool = True,  # half of the pairs run backwards in time
     ) -> tuple[Tensor, Tensor]:  # source, driving: float `[b,3,h,w]`, channels-last
         "Random pairs of frames of one clip each: clips uniformly, frames with replacement."
-        home = self.array.device
-        drawn_on = generator.device if generator else home
+        drawn_on = generator.device if generator else self.array.device
         clip = torch.randint(len(self), (batch,), generator=generator, device=drawn_on)
-        time = torch.rand(2, batch, generator=generator, device=drawn_on)
+        return self.pairs_of(clip, generator, device, reverse)
+
+    def pairs_of(
+        self,
+        clip: Tensor,  # `[b]` the clip of each pair
+        generator: torch.Generator | None = None,
+        device=None,  # where the floats go
+        reverse: bool = True,  # half of the pairs run backwards in time
+    ) -> tuple[Tensor, Tensor]:  # source, driving: float `[b,3,h,w]`, channels-last
+        "Random pairs of frames of given clips, with replacement."
+        home = self.array.device
+        time = torch.rand(2, len(clip), generator=generator, device=clip.device)
         clip = clip.to(home, non_blocking=True)
         time = time.to(home, non_blocking=True)
         if not reverse:

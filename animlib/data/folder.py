@@ -32,25 +32,22 @@ TEST_SHARE = 0.2  # of a folder that has neither train/ nor test/
 
 
 def clip_paths(folder: Path) -> list[Path]:
-    "Videos, strips and frame folders below a folder, in natural order; links lead nowhere twice."
-    return _clips_below(folder, set())
+    "Videos, strips and frame folders below a folder, in natural order; each folder once."
+    return _clips_in(folder, {folder.resolve()})
 
 
-def _clips_below(folder: Path, visited: set[Path]) -> list[Path]:
-    "The same; `visited` are the folders that were looked through."
-    real = folder.resolve()
-    if real in visited:
-        return []
-    visited.add(real)
+def _clips_in(folder: Path, visited: set[Path]) -> list[Path]:
+    "The same; `visited` are the folders that links may lead back to."
     suffixes = VIDEO_SUFFIXES + IMAGE_SUFFIXES
     found = []
     for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         if path.name.startswith("."):
             continue
-        if path.is_dir():
-            found += [path] if image_files(path) else _clips_below(path, visited)
-        elif path.suffix.lower() in suffixes:
-            found.append(path)
+        if not path.is_dir():
+            found += [path] if path.suffix.lower() in suffixes else []
+        elif path.resolve() not in visited:
+            visited.add(path.resolve())
+            found += [path] if image_files(path) else _clips_in(path, visited)
     return found
 
 

@@ -26,6 +26,7 @@ from .folder import open_folder
 from .sprites import moves, sprite_clips, sprite_transfers
 from .toy import FAMILIES, ToyClips, split_seed
 from .toy import clips as draw_clips
+from ..ranges import Count, Side, checked
 
 
 # %% ../../nbs/01_data/019_data.sources.ipynb #s05
@@ -199,11 +200,12 @@ def _kind(spec: str) -> tuple[type[DataSource], str]:
     )
 
 
+@checked
 def open_source(
     spec,  # 'toy:body' (or face, animal, arm), 'lpc:FOLDER', or a folder of videos
-    size: int | None = None,  # side of the frames in pixels; None: the data set's own
-    n_clips: int = 1000,  # of a data set that is drawn
-    n_frames: int = 16,  # of each drawn clip
+    size: Side | None = None,  # side of the frames in pixels; None: the data set's own
+    n_clips: Count = 1000,  # of a data set that is drawn
+    n_frames: Count = 16,  # of each drawn clip
     progress: bool = True,  # show a bar
 ) -> DataSource:
     "A data set by its name."

@@ -35,6 +35,7 @@ from statistics import mean, stdev
 from .cross import cross_metrics, source_metrics
 from .metrics import reconstruction_metrics
 from .truth import truth_metrics
+from ..ranges import Limit, checked
 from ..retarget.transfer import MODES
 
 
@@ -134,10 +135,11 @@ for _metric in (
 
 
 # %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m12
+@checked
 def evaluate(
     model,  # Animator, in evaluation mode
     source,  # DataSource
-    limit: int = 0,  # test clips, 0: all of a folder, 64 of data that are drawn
+    limit: Limit = 0,  # test clips, 0: all of a folder, 64 of data that are drawn
     progress: bool = True,
 ) -> dict[str, float]:  # every number of every metric that applies
     "Measure a model on held-out data by all registered metrics."

@@ -153,8 +153,9 @@ def shown_pixels(
         pixels = tone_map(frame.to_ndarray(format="rgb48le"), frame.color_trc)
     else:
         pixels = frame.to_ndarray(format="rgb24")
-    size = square_size(path, *pixels.shape[:2], aspect)
-    if size != pixels.shape[:2]:
+    rows, columns = pixels.shape[:2]
+    size = square_size(path, rows, columns, aspect)
+    if size != (rows, columns):
         expect_pixels(path, *size, MAX_FRAME_PIXELS)
         pixels = resize_frame(pixels, size, "stretch")
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))

@@ -8,6 +8,7 @@ __all__ = ["split_frames"]
 # %% ../../nbs/00_foundations/005f_media.delays.ipynb #c02
 import io
 from collections.abc import Iterator
+from typing import Any
 
 from PIL import Image
 
@@ -119,7 +120,8 @@ def split_frames(
     delays: list[int],  # milliseconds, of all frames that were given to the writer
 ) -> bytes:
     "The same animation with as many frames as were given, each with its delay."
-    with Image.open(io.BytesIO(data)) as image:
+    image: Any = Image.open(io.BytesIO(data))
+    with image:
         count = image.n_frames
     if count == len(delays):
         return data

@@ -45,7 +45,8 @@ MAX_PIXELS = 1 << 26  # of a still image that is decoded whole: 200 MB as bytes,
 
 def _is_pixels(value) -> bool:
     "Whether a value is a whole number of pixels."
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return is_whole and int(value) >= 1
 
 
 def rows_and_columns(
@@ -272,7 +273,8 @@ def cut_strip(
     frame_width: int | None = None,  # pixels; None: square frames, if the strip's width allows it
 ) -> np.ndarray:  # uint8 `[t,h,w,3]`
     "The frames of a strip."
-    width = strip_width(path, *strip.shape[:2], frame_width)
+    rows, columns = strip.shape[:2]
+    width = strip_width(path, rows, columns, frame_width)
     return rearrange(strip, "h (t w) c -> t h w c", w=width)
 
 

@@ -53,10 +53,10 @@ def _open_pillow(file: BinaryIO) -> Image.Image:
     file.seek(0)
     if head.startswith(b"\xff\xd8\xff"):
         return JpegImageFile(file)  # also where several JPEGs are in the file
-    for name in _FORMATS:
-        factory, accepts = Image.OPEN.get(name, (None, None))
+    for name in filter(Image.OPEN.__contains__, _FORMATS):
+        factory, accepts = Image.OPEN[name]
         if accepts is not None and accepts(head) is True:
-            return factory(file, None)
+            return factory(file, "")
     raise OSError("cannot identify the kind of image")
 
 
@@ -118,8 +118,9 @@ class ImageFile:
         "How long a frame is shown; 100 where the file says nothing."
         self._load(index)
         found = self._image.info.get("duration")
-        is_delay = isinstance(found, (int, float)) and 0 < found < math.inf
-        return float(found) if is_delay else 100.0
+        if isinstance(found, (int, float)) and 0 < found < math.inf:
+            return float(found)
+        return 100.0
 
     def read(
         self,

@@ -6,6 +6,7 @@
 __all__ = ["sound_track", "has_sound", "SoundTrack"]
 
 # %% ../../nbs/00_foundations/005e_media.sound.ipynb #c02
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -33,7 +34,7 @@ def sound_track(
 def has_sound(path) -> bool:
     "Whether a video has a track of sound that can be read; folders and images have none."
     path = media_path(path)
-    if path.is_dir() or is_image(expect_complete(path)):
+    if os.path.isdir(path) or is_image(expect_complete(path)):
         return False
     with open_container(path, "a file with sound") as container:
         return sound_track(path, container) is not None

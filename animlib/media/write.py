@@ -33,8 +33,8 @@ from ..storage import publish, remove, strays_of, temporary_name, user_path, wri
 # %% ../../nbs/00_foundations/007_media.write.ipynb #w07
 def expect_fps(fps) -> float:
     "A speed that can be written."
-    if isinstance(fps, numbers.Real) and 0 < fps <= 1000:
-        return fps
+    if isinstance(fps, numbers.Real) and 0 < float(fps) <= 1000:
+        return float(fps)
     raise InputError(
         f"fps: expected 0 to 1000 frames per second, found {fps!r}; give that of the driving video"
     )

@@ -7,7 +7,7 @@ __all__ = ["presets", "METHOD", "FommLossCfg", "FommCfg", "build", "discriminato
 
 # %% ../../nbs/05_fomm/054_models.fomm.ipynb #c03
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..animator import Animator
@@ -111,8 +111,6 @@ _nano = FommCfg(
 presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=3e-3, save_every=100, preview_every=100)),
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
-    # vox-256: 100 epochs of 75 repeats, rate / 10 at 60 and 90
-    paper=(FommCfg(), TrainCfg(steps=100_000, batch=40)),
 )
 
 METHOD = Method(
@@ -124,3 +122,20 @@ METHOD = Method(
     presets=presets,
     discriminator=discriminator,
 )
+
+# %% ../../nbs/05_fomm/054_models.fomm.ipynb #v00
+_adversarial = FommCfg(loss=FommLossCfg(adversarial=1.0, matching=10.0))
+_spectral = replace(_adversarial, discriminator=DiscriminatorCfg(spectral=True))
+_mgif = replace(_spectral, detector=JacobianDetectorCfg(shared_jacobian=True))
+_training = TrainCfg(epochs=100)  # rate / 10 at 60 and 90
+_by_identity = replace(_training, id_sampling=True)
+_no_jitter = replace(_training, jitter=0.0)
+presets |= {  # released configs at 256 px; those of the paper are vox, taichi, bair and nemo
+    "paper-vox": (FommCfg(), replace(_by_identity, repeats=75, batch=40)),
+    "paper-taichi": (FommCfg(), replace(_by_identity, repeats=150, batch=30)),
+    "paper-bair": (_spectral, replace(_training, epochs=20, batch=36)),  # at 12 and 18
+    "paper-nemo": (_spectral, replace(_no_jitter, repeats=8, batch=36, hue=0.0)),
+    "paper-fashion": (_adversarial, replace(_no_jitter, repeats=50, batch=27)),
+    "paper-mgif": (_mgif, replace(_no_jitter, repeats=25, batch=36, resize=0.1, hue=0.5)),
+}
+presets["paper"] = presets["paper-vox"]

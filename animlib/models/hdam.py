@@ -26,6 +26,11 @@ presets = {  # name -> (model, training)
     for name, (cfg, training) in dam.presets.items()
 }
 
+# %% ../../nbs/08_dam/084_models.hdam.ipynb #v00
+# as released; that set has a weight of attention's coverage of its own, where it is used
+_cfg, _training = presets["paper-mgif"]
+presets["paper-mgif"] = (replace(_cfg, n_intermediate=4), _training)
+
 
 # %% ../../nbs/08_dam/084_models.hdam.ipynb #c08a
 def _extra_losses(cfg: dam.DamCfg) -> dict[str, Any]:

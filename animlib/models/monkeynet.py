@@ -12,6 +12,7 @@ __all__ = [
     "MonkeynetLossCfg",
     "MonkeynetCfg",
     "keypoint_gaussians",
+    "Monkeynet",
     "build",
     "discriminator",
     "image_loss",
@@ -22,12 +23,14 @@ __all__ = [
 
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #c03
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
+from einops import repeat
 from torch import Tensor
 
-from ..animator import Animator, Step
+from ..animator import Animator, Prepared, Step
+from ..core import Keypoints
 from ..dense.blend import PartMotion, PartMotionCfg
 from ..detectors.keypoint import DetectorCfg, GaussianMaps, KeypointDetector
 from ..generators.unet import UNetCfg, WarpedUNet
@@ -50,6 +53,7 @@ class KeypointSpreadCfg(Config):
     variance: Variance = 0.01  # squared half-widths
     floor: Annotated[float, Range(0, 4)] = 0.001  # smallest eigenvalue of a covariance
     factor: Annotated[float, Range(1e-3, 1e3)] = 1.0  # of the exponent of eq. 2; .5 as released
+    from_driving: bool = False  # an animation draws the source with the driving's (section 3.6)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,20 @@ def keypoint_gaussians(spread: KeypointSpreadCfg, norm: float) -> GaussianMaps:
     return GaussianMaps(True, spread.variance, spread.factor, norm)
 
 
-def build(cfg: MonkeynetCfg) -> Animator:
+class Monkeynet(Animator):
+    "Keypoints with covariances, which an animation may take from the driving video alone."
+
+    def drive(self, pre: Prepared, kp_d: Keypoints, driving: Tensor | None = None) -> Step:
+        "In an animation (section 3.6), both frames are drawn with the covariances of `kp_d`."
+        if driving is None and self.cfg.spread.from_driving:
+            kp_s = pre.kp
+            if len(kp_s) < len(kp_d):  # one source for many frames
+                kp_s = kp_s.map(lambda values: repeat(values, "1 ... -> t ...", t=len(kp_d)))
+            pre = replace(pre, kp=replace(kp_s, cov=kp_d.cov))
+        return super().drive(pre, kp_d, driving)
+
+
+def build(cfg: MonkeynetCfg) -> Monkeynet:
     "The four parts of Monkey-Net, joined."
     detector = KeypointDetector(
         cfg.n_kp,
@@ -117,7 +134,7 @@ def build(cfg: MonkeynetCfg) -> Animator:
         pose_scale=cfg.generator.pose_scale,
         sampling=cfg.sampling,
     )
-    return Animator(
+    return Monkeynet(
         detector=detector,
         motion=translation_motion,
         dense=dense,
@@ -159,8 +176,48 @@ _nano = MonkeynetCfg(
 presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=2e-3, save_every=100, preview_every=100)),
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
-    paper=(MonkeynetCfg(), TrainCfg(steps=100_000, batch=20, milestones=())),
 )
+
+# %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #v00
+_driving = KeypointSpreadCfg(from_driving=True)  # section 3.6
+_64 = MonkeynetCfg(  # the sets of section 4: no network is smaller than the frame
+    size=64,
+    spread=_driving,
+    detector=DetectorCfg(scale=1.0, kernel=3, pad=1),
+    dense=PartMotionCfg(scale=1.0),
+    generator=UNetCfg(depth=5, pose_scale=1.0),
+    sampling=Sampling(resize="nearest"),  # the flow: section 3.3
+)
+_bair = replace(  # heatmaps divided by their sums, the warped source is compared, too
+    _64,
+    dense=replace(_64.dense, norm=0.0),
+    generator=replace(_64.generator, norm=0.0),
+    discriminator=MonkeynetDiscriminatorCfg(norm=0.0),
+    loss=MonkeynetLossCfg(deformed=10.0),
+)
+_mgif = replace(  # frames of 128 px; its networks, which are not stated, see 64
+    _64,
+    size=128,
+    detector=replace(_64.detector, scale=0.5),
+    dense=replace(_64.dense, scale=0.5),
+    generator=replace(_64.generator, depth=6, pose_scale=0.5),
+)
+
+# %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #v01
+_training = TrainCfg(epochs=750, batch=32, milestones=(500 / 750,), jitter=0.0, hue=0.0)
+presets |= {  # released configs; what one leaves open (repeats, batch, epochs) is as for Tai-Chi
+    "paper-taichi": (_64, _training),
+    "paper-nemo": (_64, _training),
+    "paper-bair": (_bair, replace(_training, epochs=15, milestones=(10 / 15,))),
+    # frames of a gif are enlarged and recoloured, as its authors do in FOMM
+    "paper-mgif": (_mgif, replace(_training, batch=64, resize=0.1, hue=0.5)),
+    # not in the paper: a config for 256 px that resizes the flow bilinearly
+    "paper-vox": (
+        MonkeynetCfg(spread=_driving),
+        replace(_training, epochs=20, batch=20, milestones=()),
+    ),
+}
+presets["paper"] = presets["paper-vox"]
 
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #c16a
 _no_adversary = {"adversarial": 0.0, "matching": 0.0, "matching_last": 0.0}

@@ -12,6 +12,7 @@ __all__ = [
     "backbone",
     "build",
     "losses",
+    "start_from_published",
 ]
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #c03
@@ -21,7 +22,7 @@ from functools import partial
 from typing import Any, Literal
 
 from ..animator import Animator, Backbone
-from ..backbones.hrnet import BackboneCfg, HRNet, Stem
+from ..backbones.hrnet import BackboneCfg, HRNet, Stem, start_from_imagenet
 from ..dense.blend import DenseCfg
 from ..detectors.tokens import TokenDetector, TransformerCfg
 from ..generators.occlusion import GeneratorCfg
@@ -123,8 +124,6 @@ _nano = replace(
 presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=2e-3, save_every=100, preview_every=100)),
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
-    # taichi-256: 100 epochs of 250 repeats, rate / 10 at 60 and 90
-    paper=(MotionTransformerCfg(), TrainCfg(steps=100_000, batch=64)),
 )
 
 
@@ -151,6 +150,12 @@ variants: dict[str, Variant] = {  # tables 4, 5, 6, and three more
     "full": {},
 }
 
+
+def start_from_published(model: Animator):  # fills its backbone
+    "HRNet, or its stem, with ImageNet's weights (section 4)."
+    start_from_imagenet(model.detector.get_submodule("body"))
+
+
 METHOD = Method(
     name="motion_transformer",
     paper="Motion Transformer (Tao et al., 2022)",
@@ -159,4 +164,32 @@ METHOD = Method(
     losses=losses,
     presets=presets,
     variants=variants,
+    pretrained=start_from_published,
 )
+
+# %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #v00
+_still = MotionTransformerCfg(  # section 3.3: mask losses on TaiChiHD alone
+    background=BackgroundCfg(kind="zero"), loss=MotionTransformerLossCfg(masks=0.0)
+)
+_training = TrainCfg(  # section 4: ImageNet's HRNet, rate / 10 at 60 and 90; clipped as released
+    epochs=100,
+    batch=64,
+    id_sampling=True,
+    clip=1.0,
+    clip_parts=("detector",),
+    pretrained=True,
+)
+_gifs = replace(_training, id_sampling=False, resize=0.1, jitter=0.0, hue=0.5)
+presets |= {  # data sets of section 4; repeats, batch and changes of the frames as released
+    "paper-taichi": (
+        MotionTransformerCfg(),
+        replace(_training, repeats=250, rotate=20.0, flip=False),
+    ),
+    "paper-vox": (_still, replace(_training, repeats=150)),
+    "paper-ted": (
+        replace(_still, size=384),
+        replace(_training, repeats=150, batch=56, rotate=20.0),
+    ),
+    "paper-mgif": (_still, replace(_gifs, repeats=50)),
+}
+presets["paper"] = presets["paper-taichi"]

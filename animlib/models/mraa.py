@@ -18,7 +18,7 @@ __all__ = [
 
 # %% ../../nbs/07_mraa/074_models.mraa.ipynb #c03
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -154,9 +154,25 @@ _nano = MraaCfg(
 presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=3e-3, save_every=100, preview_every=100)),
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
-    # vox-256: 100 epochs of 75 repeats, rate / 10 at 60 and 90
-    paper=(MraaCfg(), TrainCfg(steps=100_000, batch=14)),
 )
+
+# %% ../../nbs/07_mraa/074_models.mraa.ipynb #v00
+_bodies = MraaCfg(detector=RegionDetectorCfg(pad=0))
+_ted = replace(_bodies, size=384)
+_mgif = replace(_bodies, background=BackgroundCfg(kind="zero"))
+_training = TrainCfg(epochs=100, batch=14)  # rate / 10 at 60 and 90
+_by_identity = replace(_training, id_sampling=True)
+presets |= {  # released configs
+    "paper-vox": (MraaCfg(), replace(_by_identity, repeats=75)),
+    "paper-taichi": (_bodies, replace(_by_identity, repeats=150)),
+    "paper-ted": (_ted, replace(_by_identity, repeats=150, batch=6)),
+    "paper-ted-youtube": (
+        replace(_ted, n_kp=20),
+        replace(_by_identity, repeats=150, batch=20),
+    ),
+    "paper-mgif": (_mgif, replace(_training, repeats=50, resize=0.1, jitter=0.0, hue=0.5)),
+}
+presets["paper"] = presets["paper-vox"]
 
 # %% ../../nbs/07_mraa/074_models.mraa.ipynb #c17a
 variants: dict[str, dict[str, Any]] = {

@@ -233,10 +233,6 @@ presets = dict(  # name -> (model, training)
         _nano,
         TrainCfg(steps=20_000, batch=8, lr=5e-4, sources=2, save_every=1000, preview_every=2000),
     ),
-    paper=(
-        PoseAttentiveCfg(),
-        TrainCfg(steps=100_000, batch=4, sources=4, milestones=()),
-    ),
 )
 
 
@@ -274,3 +270,15 @@ METHOD = Method(
     discriminator_losses=discriminator_losses,
     variants=variants,
 )
+
+# %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #v00
+_open = TrainCfg(steps=100_000, batch=4, sources=4, milestones=())
+_bair = PoseAttentiveCfg(
+    size=64, discriminator=DiscriminatorCfg(width=64, depth=3, scales=(1.0, 0.5))
+)
+presets |= {  # the data sets of section 4.1; sizes and schedules are open in the paper
+    "paper-vox": (PoseAttentiveCfg(), _open),  # VoxCeleb2
+    "paper-taichi": (PoseAttentiveCfg(), _open),
+    "paper-bair": (_bair, _open),
+}
+presets["paper"] = presets["paper-vox"]

@@ -13,6 +13,7 @@ __all__ = [
     "method_names",
     "register",
     "get_method",
+    "start_from_published",
     "configure",
     "build",
     "variant_options",
@@ -57,6 +58,8 @@ class Method:
     discriminator_losses: Callable | None = None  # (discriminator, config) -> {name: Term}
     variants: Mapping[str, Variant] = field(default_factory=lambda: {"full": {}})
     warm_start: WarmStart | None = None
+    # fills a fresh model with the published weights that `TrainCfg.pretrained` asks for
+    pretrained: Callable[[Animator], None] | None = None
 
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c09
@@ -94,6 +97,18 @@ def get_method(name: str) -> Method:
     return _registered[name]
 
 
+# %% ../../nbs/02_training/026_models.registry.ipynb #t01
+def start_from_published(model: Animator):  # fresh; its weights are replaced
+    "Fill a model with the published weights that its paper starts from."
+    start = get_method(model.method).pretrained
+    if start is None:
+        raise InputError(
+            "pretrained: expected a method that starts from published weights, found "
+            f"{model.method}; leave it out"
+        )
+    start(model)
+
+
 # %% ../../nbs/02_training/026_models.registry.ipynb #c15
 def _split_options(
     method: str,  # for the message
@@ -115,9 +130,21 @@ def _split_options(
     return of_model, of_training
 
 
+def _length_as_asked(options: Mapping[str, Any]) -> dict[str, Any]:  # of the training, dotted
+    "A number of steps that was asked for stands instead of a preset's epochs."
+    if "steps" not in options or options.get("epochs") == 0:
+        return dict(options)
+    if "epochs" in options:
+        raise InputError(
+            f"steps and epochs: expected one of them, found steps={options['steps']} and "
+            f"epochs={options['epochs']}; leave one out"
+        )
+    return {**options, "epochs": 0}
+
+
 def configure(
     name: str,  # of a method
-    preset: str = "nano",  # toy | nano | paper
+    preset: str = "nano",  # toy | nano | paper | paper-vox, ...: the paper on one of its data sets
     **options,  # of the model or of the training: dotted names, or nested dicts
 ) -> tuple:  # (model config, TrainCfg)
     "A preset with some options changed; a misspelt one is a TypeError that names the nearest."
@@ -126,7 +153,7 @@ def configure(
         raise InputError(f"preset {preset!r}: unknown; {nearest(preset, method.presets)}")
     cfg, training = method.presets[preset]
     of_model, of_training = _split_options(name, flatten_options(options), cfg, training)
-    return set_options(cfg, of_model), set_options(training, of_training)
+    return set_options(cfg, of_model), set_options(training, _length_as_asked(of_training))
 
 
 def build(name: str, preset: str = "nano", **options) -> Animator:

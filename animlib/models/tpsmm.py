@@ -215,7 +215,6 @@ _nano_training = replace(
 presets = dict(  # name -> (model, training)
     toy=(_toy, _toy_training),
     nano=(_nano, _nano_training),
-    paper=(TpsmmCfg(), replace(_training, steps=100_000, batch=28)),
 )
 _no_dropout = {"dropout.rate": 0.0, "dropout.start": 0.0}
 _one_mask = {"dense.multi_mask": False}
@@ -240,3 +239,28 @@ METHOD = Method(
     presets=presets,
     variants=variants,
 )
+
+
+# %% ../../nbs/09_tpsmm/096_models.tpsmm.ipynb #v00
+def _with_dropout(start: float, rate: float, **options) -> TpsmmCfg:
+    "A config whose candidates are dropped with a rate that rises from `start` to `rate`."
+    return TpsmmCfg(dropout=DropoutCfg(start=start, rate=rate), **options)
+
+
+_paper = replace(  # all parts but the generator are clipped, each alone, as released
+    _training,
+    epochs=100,
+    batch=28,
+    id_sampling=True,
+    clip_parts=("detector", "dense", "background"),
+)
+_gifs = replace(_paper, id_sampling=False, resize=0.1, jitter=0.0, hue=0.5)  # as MRAA's
+_vox = _with_dropout(0.1, 0.3, background=TpsmmBackgroundCfg(start=0.1))
+_mgif = _with_dropout(0.2, 0.5, background=TpsmmBackgroundCfg(kind="zero"))
+presets |= {  # section 4.1; released configs; data and their changes as MRAA's
+    "paper-vox": (_vox, replace(_paper, repeats=75)),
+    "paper-taichi": (_with_dropout(0.0, 0.7), replace(_paper, repeats=150)),
+    "paper-ted": (_with_dropout(0.0, 0.5, size=384), replace(_paper, repeats=150, batch=12)),
+    "paper-mgif": (_mgif, replace(_gifs, repeats=50)),
+}
+presets["paper"] = presets["paper-vox"]

@@ -85,7 +85,7 @@ def _expect_area(xy: Tensor, frame: str) -> float:  # `[k,2]`; which frame, for 
     if area <= 1e-6:
         raise InputError(
             f"the keypoints of the {frame}: expected points that span an area, found a hull of "
-            f"{area:.1g}; use scale=1, or train the model for longer"
+            f"{area:.1g}; use scale=1 or another first frame (--best-frame), or train longer"
         )
     return area
 

@@ -20,7 +20,9 @@ from ..evaluate.detectors import Evaluator, evaluator_metrics
 from ..inference import pick_device
 from ..models.registry import Variant, build, configure, get_method, variant_options
 from ..options import set_options
+from ..ranges import Count, Limit, checked
 from .jobs import Data, as_source, evaluate_run, save_json, train
+from ..storage import user_path
 from ..zoo.hub import load
 
 
@@ -56,7 +58,7 @@ def run_folder(
 ) -> Path:
     "Where the run of a variant and a seed lies."
     word = "".join(letter if letter.isalnum() else "-" for letter in name)
-    return Path(out) / f"{word}-{seed}"
+    return user_path(out, "out") / f"{word}-{seed}"
 
 
 # %% ../../nbs/13_runs/132_run.ablate.ipynb #c16
@@ -176,26 +178,30 @@ def _table(job: _Job, method: str, data: Data, seeds: int) -> dict:
 
 
 # %% ../../nbs/13_runs/132_run.ablate.ipynb #c18
+@checked
 def ablate(
     method: str,  # a name of the registry
     data: Data,  # 'toy:body', a folder, or an open data set
     names: Variants = (),  # () all that change the preset; or name -> options
     preset: str = "toy",
     out: str | os.PathLike = "runs/ablate",  # folder: a run for every variant and seed, and a table
-    seeds: int = 1,
+    seeds: Count = 1,
     device: str = "auto",
-    limit: int = 0,  # test clips, 0: all of a folder, 64 of the toy world
+    limit: Limit = 0,  # test clips, 0: all of a folder, 64 of the toy world
     progress: bool = True,
-    clips: int = 1000,  # toy clips to render for training
-    frames: int = 16,  # per toy clip
+    clips: Count = 1000,  # toy clips to render for training
+    frames: Count = 16,  # per toy clip
     evaluator: str = "",  # a trained model for AKD and AED; '': without
     init: str = "",  # a trained model that every variant starts from; '': from nothing
     **options,  # of model and training, for all variants alike
 ) -> dict:  # as ablation.json: variants: name -> options, weights, metrics of every seed
     "Train every variant equally long, and measure each on held-out clips."
+    out = user_path(out, "out")
     chosen = _chosen(method, names, preset, options)
     sources = cache(partial(as_source, data, clips=clips, frames=frames, progress=progress))
-    job = _Job(method, preset, Path(out), options, sources, device, limit, progress, init)
+    job = _Job(
+        method, preset, user_path(out, "out"), options, sources, device, limit, progress, init
+    )
     found = dict(init=Path(init).name) | _table(job, method, data, seeds)
     job = replace(job, evaluator=_open_evaluator(evaluator, data))
 
@@ -204,27 +210,28 @@ def ablate(
         return replace(job, run=run_folder(out, name, seed), options=own).metrics()
 
     rows = {name: (method, own) for name, own in chosen.items()}
-    return _fill(found, rows, Path(out) / "ablation.json", measure)
+    return _fill(found, rows, job.run / "ablation.json", measure)
 
 
 # %% ../../nbs/13_runs/132_run.ablate.ipynb #c30
+@checked
 def compare(
     methods: Sequence[str],  # names of the registry
     data: Data,  # 'toy:body', a folder, or an open data set
     preset: str = "toy",
     out: str | os.PathLike = "runs/compare",  # folder: a run for every method and seed, and a table
-    seeds: int = 1,
+    seeds: Count = 1,
     device: str = "auto",
-    limit: int = 0,  # test clips, 0: all of a folder, 64 of the toy world
+    limit: Limit = 0,  # test clips, 0: all of a folder, 64 of the toy world
     progress: bool = True,
-    clips: int = 1000,  # toy clips to render for training
-    frames: int = 16,  # per toy clip
+    clips: Count = 1000,  # toy clips to render for training
+    frames: Count = 16,  # per toy clip
     evaluator: str = "fomm-body",  # a trained model, for AKD and AED
     **options,  # of the training, for all methods alike
 ) -> dict:  # as comparison.json: like `ablate`, a row for every method
     "Train methods equally long on the same pairs, and measure them alike."
     sources = cache(partial(as_source, data, clips=clips, frames=frames, progress=progress))
-    job = _Job(methods[0], preset, Path(out), options, sources, device, limit, progress)
+    job = _Job(methods[0], preset, user_path(out, "out"), options, sources, device, limit, progress)
     found = _table(job, "method", data, seeds)
     job = replace(job, evaluator=_open_evaluator(evaluator, data))
 
@@ -234,4 +241,4 @@ def compare(
         return _after_warm_start(one).metrics()
 
     rows = {method: (method, {}) for method in methods}
-    return _fill(found, rows, Path(out) / "comparison.json", measure)
+    return _fill(found, rows, job.run / "comparison.json", measure)

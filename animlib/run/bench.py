@@ -20,6 +20,7 @@ from ..animator import Animator
 from ..inference import animate_frames, find_keypoints, pick_device, ready
 from ..losses.reconstruction import total_loss
 from ..models.registry import build, configure, get_method
+from ..ranges import Batch, Count, Side, checked
 
 
 # %% ../../nbs/13_runs/135_run.bench.ipynb #c10
@@ -32,9 +33,10 @@ def _seconds(way: Callable) -> float:
     return time.perf_counter() - start
 
 
+@checked
 def in_turns(
     ways: Mapping[str, Callable],  # the first one is the plain way
-    rounds: int = 3,
+    rounds: Count = 3,
     title: str = "",  # of a progress bar; '': no bar
 ) -> dict[str, tuple[float, float]]:  # way -> (median seconds, times as fast as the first)
     "Time every way once a round; one more round at the start fills caches and does not count."
@@ -176,14 +178,15 @@ def _training_ways(
 
 
 # %% ../../nbs/13_runs/135_run.bench.ipynb #c21
+@checked
 def bench(
     preset: str = "paper",  # of the model whose frames are timed: toy | nano | paper
-    size: int = 256,  # px, of its frames
-    frames: int = 4,  # animated in one go
+    size: Side = 256,  # px, of its frames
+    frames: Count = 4,  # animated in one go
     training: str = "nano",  # preset of the training step
-    training_size: int = 64,  # px
-    batch: int = 8,  # pairs in a step
-    rounds: int = 3,  # of which the median is taken
+    training_size: Side = 64,  # px
+    batch: Batch = 8,  # pairs in a step
+    rounds: Count = 3,  # of which the median is taken
     device: str = "auto",
     progress: bool = True,  # bars, and the table at the end
 ) -> dict:  # frames, training: way -> (seconds, ratio); operators: work -> kind -> share

@@ -4,9 +4,15 @@
 
 # %% auto #0
 __all__ = [
+    "batch_size",
+    "count",
+    "frame_size",
+    "motion_scale",
+    "steps",
     "Usage",
     "split_options",
     "by_kind",
+    "path",
     "method_options",
     "is_first_process",
     "show_progress",
@@ -71,10 +77,28 @@ def by_kind(
     return read
 
 
+batch_size = by_kind("Batch")
+count = by_kind("Count")
+frame_size = by_kind("FrameSize")
+motion_scale = by_kind("MotionScale")
+steps = by_kind("Steps")
+
+
+def path(word: str) -> str:
+    "A path, or a name where one is allowed; a leading tilde becomes the home folder."
+    home, slash, rest = word.partition("/")  # a slash at the end stays: a folder is meant
+    if not home.startswith("~"):
+        return word
+    try:
+        return f"{Path(home).expanduser()}{slash}{rest}"
+    except RuntimeError as error:  # `~name` of nobody here
+        raise ArgumentTypeError(f"{word}: {error}; write the folder out") from None
+
+
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c12
 def method_options(
     method: str,  # fomm, ...
-    preset: str,  # toy | nano | paper
+    preset: str,  # toy | nano | paper | paper-vox, ...
     given: Mapping,  # dotted name -> text or value
 ) -> dict:
     "The options, if the method has them and they fit their declarations."

@@ -33,6 +33,7 @@ from ..media.write import Video
 from .jobs import save_png
 from .notebooks import run_notebook
 from .page import write_page
+from ..storage import user_path
 from ..training.state import read_header
 from ..viz.images import titled_columns
 from ..zoo.hub import share, zoo
@@ -133,7 +134,8 @@ def make_samples(
     size: int = 128,  # px of image and video
 ) -> list[Path]:  # source.png, driving.mp4, strip.png, small.gif
     "Draw the files of `data_samples` anew: the same figures, motions and tune."
-    files = [Path(out) / name for name in ("source.png", "driving.mp4", "strip.png", "small.gif")]
+    folder = user_path(out, "out")
+    files = [folder / name for name in ("source.png", "driving.mp4", "strip.png", "small.gif")]
     source, driving, strip, gif = files
     save_png(source, sample_figure(SAMPLES.source, SAMPLES.driving, size, 1)[0])
     dance = sample_figure(SAMPLES.driving, None, size, SAMPLES.frames)
@@ -217,7 +219,7 @@ def _check_demo(actions: str | os.PathLike):
             f"demo: the model {missing[0]} is not in {share('data_samples', 'zoo')}; "
             "get the whole project, or install it again"
         )
-    if actions and not Path(actions).is_dir():
+    if actions and not user_path(actions, "actions").is_dir():
         raise InputError(
             f"actions {actions}: expected a folder of videos, found none; "
             "leave it out, or check the path"
@@ -232,8 +234,8 @@ def demo(
     "The main job on the samples that come along; `animlib demo` calls it."
     start = time.time()
     _check_demo(actions)
-    out = Path(out)
-    given = dict(out=out, actions=actions)
+    out = user_path(out, "out")
+    given = dict(out=out, actions=user_path(actions, "actions") if actions else "")
     notebook = run_notebook("demo", out / "demo.ipynb", given, progress=progress)
     write_page(notebook, out / "demo.html")
     for name, content in _FILES.items():

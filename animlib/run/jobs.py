@@ -30,18 +30,19 @@ from torch import Tensor, nn
 from ..animator import Animator, evaluation_mode
 from ..core import InputError
 from ..data.clips import Clips
-from ..data.identities import group_sampler
+from ..data.identities import ByIdentity, group_sampler
 from ..data.sources import DataSource, open_source
 from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
 from ..inference import pick_device
 from ..losses.adversarial import discriminator_terms
 from ..losses.reconstruction import Term
-from ..models.registry import Method, configure, get_method
+from ..models.registry import Method, configure, get_method, start_from_published
+from ..ranges import Count, Limit, Side, checked
 from ..storage import user_path, write_atomic
-from ..training.config import pair_sampler
+from ..training.config import TrainCfg, pair_sampler
 from ..training.loop import fit
-from ..training.state import save_model
+from ..training.state import RunState, save_model
 from ..viz.draw import comparison
 from ..viz.images import filmstrip, to_gif, to_uint8
 from ..zoo.hub import load_animator
@@ -76,11 +77,12 @@ def save_gif(
 Data = str | os.PathLike | DataSource  # a name that `open_source` takes, or an open data set
 
 
+@checked
 def as_source(
     data: Data,  # 'toy:body', a folder, or an open data set
-    size: int,  # px of the frames
-    clips: int = 1000,  # to be rendered, of a data set that is drawn
-    frames: int = 16,  # of each rendered clip
+    size: Side,  # px of the frames
+    clips: Count = 1000,  # to be rendered, of a data set that is drawn
+    frames: Count = 16,  # of each rendered clip
     progress: bool = True,
 ) -> DataSource:
     "Open a data set by its name; an open one is taken as it is."
@@ -105,7 +107,7 @@ class Preview:
         n: int = 4,  # clips in the image, spread over the data set
     ):
         shown = [clips.video(i * len(clips) // n) for i in range(min(n, len(clips)))]
-        self.run = Path(run)
+        self.run = user_path(run, "run")
         self.source = torch.stack([video[0] for video in shown])
         self.driving = torch.stack([video[-1] for video in shown])
         self.video = shown[0][:24]
@@ -123,11 +125,9 @@ class Preview:
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c16
 def _start_from(
     model: Animator,  # fresh
-    init: str,  # a zoo name or a file; '': nothing to start from
+    init: str,  # a zoo name or a file
 ):
     "Fill a model with trained weights."
-    if not init:
-        return
     trained = load_animator(init)
     warm_start = get_method(model.method).warm_start
     try:
@@ -142,6 +142,14 @@ def _start_from(
         ) from error
 
 
+def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
+    "Fill a fresh model with what it starts from; a state that is there will replace all of it."
+    if init:
+        _start_from(model, init)
+    elif training.pretrained and not resumed:
+        start_from_published(model)
+
+
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c17
 def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, Term] | None]:
     "The discriminator and its losses, for a method that has one."
@@ -153,6 +161,13 @@ def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, T
     return network, paper.discriminator_losses(network, cfg)
 
 
+def _training_data(source: DataSource, training: TrainCfg) -> Clips | ByIdentity:
+    "The clips, or one of each identity at a time; groups of sources draw identities anyway."
+    clips = source.clips("train")
+    return ByIdentity(clips) if training.id_sampling and not training.sources else clips
+
+
+@checked
 def train(
     method: str,  # fomm, ...: `animlib models` lists them
     data: Data,  # 'toy:body', a folder, or an open data set
@@ -162,8 +177,8 @@ def train(
     resume: bool = False,  # go on with the run that is there
     tensorboard: bool = False,
     progress: bool = True,
-    clips: int = 1000,  # toy clips to render
-    frames: int = 16,  # per toy clip
+    clips: Count = 1000,  # toy clips to render
+    frames: Count = 16,  # per toy clip
     init: str = "",  # a model to start from: a zoo name or a file; '': from nothing
     **options,  # of the model and of TrainCfg; nested ones dotted, such as 'dense.width'
 ) -> Path:  # the run's folder
@@ -174,13 +189,13 @@ def train(
     torch.manual_seed(training.seed)
     model = paper.build(cfg)
     discriminator, discriminator_losses = _discriminator(paper, cfg)
-    _start_from(model, init)
+    _begin(model, training, init, resume and RunState(run).newest_step() > 0)
     fit(
         model,
         paper.losses(cfg, discriminator=discriminator),
-        source.clips("train"),
+        _training_data(source, training),
         training,
-        run,
+        user_path(run, "run"),
         device=device,
         data_name=source.name,
         resume=resume,
@@ -192,13 +207,14 @@ def train(
         progress=progress,
         **({"init": Path(init).name} if init else {}),
     )
-    return Path(run)
+    return user_path(run, "run")
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c24
+@checked
 def evaluate_run(
     run: str | os.PathLike,  # folder of a finished run
-    limit: int = 0,  # test clips, 0: all of a folder, 64 of the toy world
+    limit: Limit = 0,  # test clips, 0: all of a folder, 64 of the toy world
     half: bool = False,  # store the weights as float16, and measure those
     progress: bool = True,
     data: Data | None = None,  # None: what the run was trained on
@@ -262,11 +278,12 @@ def _draw_clips(model: Animator, ends: list[RebuiltClip], out: Path, device: tor
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c30
+@checked
 def reconstruct(
     model: Animator | str | Path,  # or whatever `load` takes
     data: Data,  # 'toy:body', a folder with test/, or an open data set
     out: str | os.PathLike,  # folder; gets metrics.json and images
-    limit: int = 0,  # test clips, 0: all of a folder, 64 of the toy world
+    limit: Limit = 0,  # test clips, 0: all of a folder, 64 of the toy world
     device: str = "auto",
     progress: bool = True,
 ) -> dict:  # as `evaluate`, with ratio and name of the best and the worst clip

@@ -239,7 +239,7 @@ def _papermill() -> tuple[Callable, type[Exception]]:
 
 def _output_file(out: str | os.PathLike | None, notebook: Path) -> Path:
     "Where the executed notebook goes: a file, a folder, or `runs/`; never the notebook itself."
-    path = Path(out).expanduser() if out else Path("runs") / notebook.name
+    path = user_path(out, "out") if out else Path("runs") / notebook.name
     if path.suffix != ".ipynb":
         path = path / notebook.name
     if path.exists() and path.samefile(notebook):
@@ -262,7 +262,8 @@ def run_notebook(
     given = check_parameters(notebook, parameters or {})
     out = _output_file(out, path)
     execute_notebook, CellError = _papermill()
-    if cwd is not None and not Path(cwd).is_dir():
+    folder = Path() if cwd is None else user_path(cwd, "cwd")
+    if not folder.is_dir():
         raise InputError(f"cwd {cwd}: expected a folder, found none; make it first")
     out.parent.mkdir(parents=True, exist_ok=True)
     with _own_kernel():
@@ -273,7 +274,7 @@ def run_notebook(
                 given,
                 kernel_name="python3",
                 language="python",
-                cwd=str(Path(cwd or ".").resolve()),
+                cwd=str(folder.resolve()),
                 progress_bar=progress,
             )
         except CellError as error:

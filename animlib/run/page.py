@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from ..core import InputError
-from ..storage import write_atomic
+from ..storage import user_path, write_atomic
 
 # %% ../../nbs/13_runs/133_run.page.ipynb #c06
 _LOADED = re.compile(
@@ -104,6 +104,7 @@ def write_page(
     out: str | os.PathLike,  # an .html file
 ) -> Path:  # the file
     "A notebook as one file of HTML that loads nothing; refused where it would."
+    notebook = user_path(notebook, "notebook")
     body = _body(notebook)
     loaded = loaded_addresses(body)
     if loaded:
@@ -112,7 +113,7 @@ def write_page(
             "embed it in the notebook"
         )
     heading = re.search(r"<h1[^>]*>(.*?)</h1>", body)
-    head = _head(heading[1] if heading else Path(notebook).stem)
+    head = _head(heading[1] if heading else notebook.stem)
     text = f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
     write_atomic(out, lambda path: path.write_text(text, encoding="utf-8"))
-    return Path(out)
+    return user_path(out, "out")

@@ -6,7 +6,7 @@
 __all__ = ["Objective", "DiscriminatorObjective", "TrainingDiverged", "Trainer", "fit"]
 
 # %% ../../nbs/02_training/025_training.loop.ipynb #c03
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..animator import Model
-from ..core import required
+from ..core import InputError, required
 from ..losses.reconstruction import Term, total_loss
 from ..storage import write_atomic
-from .config import TrainCfg, draw_batch, pair_sampler
+from .config import TrainCfg, draw_batch, in_steps, pair_sampler
+from .optimise import Optimized, named_parts
 from .state import Reports, RunState, open_run, run_config, save_model
 
 
@@ -70,41 +71,21 @@ def _with_shared_norms(model: Model, accelerator: Accelerator) -> Model:
     return model
 
 
-# %% ../../nbs/02_training/025_training.loop.ipynb #c30
-class _Optimized:
-    "An objective as Accelerate sees it, with an Adam and a schedule of its own."
-
-    def __init__(self, accelerator: Accelerator, objective: nn.Module, cfg: TrainCfg, lr: float):
-        self.accelerator = accelerator
-        self.cfg = cfg
-        objective = objective.to(  # type: ignore[call-overload]  # lacks `memory_format`
-            accelerator.device, memory_format=torch.channels_last
-        )
-        weights = [weight for weight in objective.parameters() if weight.requires_grad]
-        adam = torch.optim.Adam(weights, lr, cfg.betas, weight_decay=cfg.weight_decay)
-        milestones = [max(1, round(part * cfg.steps)) for part in cfg.milestones]
-        self.schedule = torch.optim.lr_scheduler.MultiStepLR(adam, milestones)
-        self.objective, self.adam = accelerator.prepare(objective, adam)
-
-    @property
-    def lr(self) -> float:
-        "The learning rate of the next step."
-        return float(self.schedule.get_last_lr()[0])
-
-    def minimise(self, loss: Tensor):
-        "One step of Adam down the gradient of this loss."
-        self.adam.zero_grad()
-        self.accelerator.backward(loss)
-        if self.cfg.clip:
-            weights = self.objective.parameters()
-            self.accelerator.clip_grad_norm_(weights, self.cfg.clip, self.cfg.clip_norm)
-        self.adam.step()
-        self.schedule.step()
-
-
 # %% ../../nbs/02_training/025_training.loop.ipynb #c33
 class TrainingDiverged(RuntimeError):
     "The loss became NaN or infinite; the message names the step, and what to do."
+
+
+def _n_clips(data, cfg: TrainCfg) -> int:
+    "How many clips the data have, where the options count in epochs."
+    if not cfg.epochs:
+        return 0
+    if not isinstance(data, Sized):
+        raise InputError(
+            "epochs: expected data that know how many clips they are, "
+            f"found {type(data).__name__}; give steps"
+        )
+    return len(data)
 
 
 class Trainer:
@@ -122,18 +103,20 @@ class Trainer:
         preview: Callable | None = None,
     ):
         self.data = data
-        self.cfg = cfg
         self.run = Path(run)
         self.sampler = sampler
         self.preview = preview
         self.accelerator = _accelerator(cfg, device)
+        self.cfg = cfg = in_steps(cfg, _n_clips(data, cfg), self.accelerator.num_processes)
         self.model = _with_shared_norms(model, self.accelerator)
-        self.optimized = _Optimized(self.accelerator, Objective(self.model, losses), cfg, cfg.lr)
+        objective = Objective(self.model, losses)
+        clipped = named_parts(self.model, cfg.clip_parts)
+        self.optimized = Optimized(self.accelerator, objective, cfg, cfg.lr, clipped)
         self.parts = dict(
             model=self.model, opt=self.optimized.adam, sched=self.optimized.schedule
         )  # what a resumed run needs
         self.discriminator: nn.Module | None = None
-        self.optimized_discriminator: _Optimized | None = None
+        self.optimized_discriminator: Optimized | None = None
         self.state = RunState(run)
         self.start = 0  # the step to begin with
         self.reports: Reports | None = None  # of the main process
@@ -147,7 +130,7 @@ class Trainer:
         "Train a discriminator beside the model, on the steps that the model makes."
         objective = DiscriminatorObjective(discriminator.requires_grad_(True), losses)
         rate = self.cfg.discriminator_lr or self.cfg.lr
-        optimized = _Optimized(self.accelerator, objective, self.cfg, rate)
+        optimized = Optimized(self.accelerator, objective, self.cfg, rate)
         self.discriminator = discriminator
         self.optimized_discriminator = optimized
         self.parts |= dict(
@@ -275,6 +258,7 @@ def fit(
     trainer.open(data_name, resume, tensorboard)
     hidden = not (progress and trainer.main)
     trainer.model.train()
+    cfg = trainer.cfg  # epochs are steps now
     with tqdm(
         total=cfg.steps, initial=trainer.start, desc=model.method, mininterval=2, disable=hidden
     ) as bar:

@@ -57,7 +57,7 @@ def zoo() -> dict[str, Path]:
 # %% ../../nbs/12_practice/120_zoo.hub.ipynb #c09
 def _nothing_found(which: str | Path) -> InputError:
     "What to say of a name or path that stands for nothing."
-    path = Path(which).expanduser()
+    path = user_path(which, "model")
     names = zoo()
     hint = nearest(path.name.removesuffix(".safetensors"), names) if names else "the zoo is empty"
     if path.suffix or len(path.parts) > 1:
@@ -74,10 +74,10 @@ def _nothing_found(which: str | Path) -> InputError:
 
 def find_model_file(which: str | Path) -> Path:
     "The file that a zoo name, a path or a run's folder stands for."
-    path = user_path(which, "model")
     names = zoo()
     if str(which) in names:
         return names[str(which)]
+    path = user_path(which, "model")
     if (path / "model.safetensors").is_file():
         return path / "model.safetensors"
     if path.exists():
@@ -138,14 +138,18 @@ def _n_weights(method: str, preset: str) -> int:
 
 
 def method_rows() -> list[dict[str, str]]:
-    "A row for every method: size of the frames and number of weights of its presets."
+    "A row for every method: frames and weights of its presets, and the paper's data sets."
     rows = []
     for name in method_names():
         row = {"method": name}
+        data_sets = []
         for preset, (cfg, _) in get_method(name).presets.items():
+            if preset.startswith("paper-"):  # the paper's model for one data set
+                data_sets.append(preset.removeprefix("paper-"))
+                continue
             weights = _n_weights(name, preset) / 1e6
             row[f"{preset} (px, weights)"] = f"{cfg.size}, {weights:.2f} M"
-        rows.append(row)
+        rows.append(row | {"paper-...": " ".join(data_sets)})
     return rows
 
 

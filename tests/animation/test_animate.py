@@ -438,6 +438,43 @@ def test_the_driving_video_is_not_overwritten(model, image, files):
     assert (files / "silent.mp4").read_bytes() == before
 
 
+@pytest.mark.parametrize("form", ["same", "link", "one of several", "frames", "bytes"])
+def test_no_source_is_overwritten(model, image, clip, tmp_path, form):
+    Video.from_tensor(image[None]).save(tmp_path / "me.png")
+    before = (tmp_path / "me.png").read_bytes()
+    (tmp_path / "link.png").symlink_to(tmp_path / "me.png")
+    sources = {"link": tmp_path / "link.png", "one of several": [image, tmp_path / "me.png"]}
+    out = {"frames": f"{tmp_path}/", "bytes": tmp_path / "new.png"}.get(form, tmp_path / "me.png")
+    source = before if form == "bytes" else sources.get(form, tmp_path / "me.png")
+
+    if form == "bytes":  # an image in memory may be written anywhere
+        assert run(model, source, clip, out).exists()
+    else:
+        with pytest.raises(InputError, match="found the source image"):
+            run(model, source, clip, out)
+
+    assert (tmp_path / "me.png").read_bytes() == before
+
+
+def test_what_a_source_may_not_be_a_driving_may_not_be_either(model, image, clip):
+    "One door: ranges, types and channels of a frame."
+    spoiled = {
+        "divide by 255": clip * 255,
+        "nan": clip * torch.nan,
+        "int64": clip.long(),
+        r"\[2, ": clip[:, :2],
+        r"found -": clip * 2 - 1,
+    }
+    for words, frames in spoiled.items():
+        with pytest.raises(InputError, match=words):
+            run(model, frames[0], clip)
+        with pytest.raises(InputError, match=words):
+            run(model, image, frames)
+    for scale in (float("inf"), float("nan"), 0, "1"):
+        with pytest.raises(InputError, match="scale: expected"):
+            run(model, image, clip, scale=scale)
+
+
 def test_no_source_is_refused(model, clip):
     with pytest.raises(InputError, match="empty list"):
         run(model, [], clip)

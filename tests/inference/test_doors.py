@@ -180,13 +180,20 @@ def test_threads_that_evaluate_one_model_get_the_same_numbers(training, clips):
 def test_the_mode_comes_back_when_the_last_user_leaves():
     model = build("fomm", "toy").train()
     model.generator.eval()  # a frozen part
-    first, second = evaluation_mode(model), evaluation_mode(model)
+    inside, leave = threading.Event(), threading.Event()
 
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
+    def stay():
+        with evaluation_mode(model):
+            inside.set()
+            leave.wait(10)
+
+    other = threading.Thread(target=stay)
+    with evaluation_mode(model):
+        other.start()
+        inside.wait(10)
     assert not model.training
-    second.__exit__(None, None, None)
+    leave.set()
+    other.join()
 
     assert model.training and model.detector.training
     assert not model.generator.training and not model.generator.final.training

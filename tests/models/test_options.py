@@ -106,7 +106,9 @@ def inside(kind: Any) -> list:
         return list(get_args(bare))
     if get_origin(bare) is tuple:
         each = get_args(bare)
-        n = bounds[0].high if bounds else len(each) if each[1:] != (...,) else 1
+        n = len([one for one in each if one is not ...])
+        if bounds:
+            n = bounds[0].high
         return [(inside(each[0])[0],) * n, [inside(each[0])[1]] * n]
     if bare is int:
         return [bounds[0].low, bounds[0].high, np.int64(bounds[0].low)]
@@ -128,13 +130,15 @@ def test_every_number_has_a_range_and_every_text_has_choices(config, name):
 
 def bare_kinds(kind: Any) -> list:
     "Numbers and texts inside a declaration that nothing bounds."
-    origin, inner = get_origin(kind), get_args(kind)
+    origin = get_origin(kind)
+    inner = get_args(kind)
     if origin is Literal or kind in (bool, NoneType, ...):
         return []
     if origin is Annotated and isinstance(inner[1], Range) and not isinstance(inner[1], Length):
         return []
     if origin in (Annotated, tuple, Union, UnionType):
-        return [bare for one in inner if not isinstance(one, Range) for bare in bare_kinds(one)]
+        kinds = [one for one in inner if not isinstance(one, Range)]
+        return [bare for one in kinds for bare in bare_kinds(one)]
     return (
         [] if isinstance(kind, type) and (issubclass(kind, Config) or kind is Sampling) else [kind]
     )
@@ -255,7 +259,8 @@ def draw(kind: Any, rng: random.Random) -> Any:
         each = get_args(bare)
         n = max(1, rng.randint(bounds[0].low, 3)) if bounds else len(each)
         return tuple(draw(each[0], rng) for _ in range(n))
-    low, high = bounds[0].low, bounds[0].high
+    low = bounds[0].low
+    high = bounds[0].high
     if bare is float:
         return rng.choice([low, min(high, 1e3), low + (min(high, 2) - low) * rng.random()])
     found = rng.randint(low, min(high, low + rng.choice([0, 1, 3, 9, 40])))

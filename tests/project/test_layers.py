@@ -38,9 +38,9 @@ dense: blend contributions
 generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
-training: config state loop
+training: config optimise state loop
 models: registry *
-zoo: tensors old_names files official.facts official.* convert hub
+zoo: old_names tensors files checkpoint official.facts official.* convert hub
 inference inputs animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from golden import FOLDER as GOLDEN
+from golden import official_checkpoint
 from PIL import Image
-from project_files import ROOT
 from safetensors.torch import load_file, save_file
 
 from animlib.cli import main
@@ -19,7 +20,6 @@ from animlib.media.write import Video
 from animlib.training.state import read_header
 from animlib.viz.images import to_uint8
 
-GOLDEN = ROOT / "tests" / "golden"
 HTML = b"<!DOCTYPE html><html><title>Google Drive - Quota exceeded</title></html>"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 238\n"
 
@@ -33,16 +33,6 @@ class MakesFolder:
 
     def __reduce__(self):
         return (os.mkdir, (str(self.path),))
-
-
-def official_checkpoint() -> dict[str, dict]:
-    "An official checkpoint of a small model, with random weights: module -> name -> tensor."
-    state = {}
-    for name, tensor in load_file(GOLDEN / "fomm.safetensors").items():
-        if name.startswith("sd."):
-            _, module, rest = name.split(".", 2)
-            state.setdefault(module, {})[rest] = tensor
-    return state
 
 
 def without(tensors: dict, name: str) -> dict:

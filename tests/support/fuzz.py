@@ -160,7 +160,8 @@ def read_model_header(path: Path):
 
 
 def read_checkpoint(path: Path):
-    from animlib.zoo.convert import from_official, read_official
+    from animlib.zoo.checkpoint import read_official
+    from animlib.zoo.convert import from_official
 
     read_official(path)
     from_official("fomm", path, official_config())

@@ -191,3 +191,13 @@ def formula_tensor(j: int, name: str, shape: list[int]) -> Tensor:
     else:
         scaled = 0.5 + u
     return scaled.float()
+
+
+def official_checkpoint() -> dict[str, dict]:
+    "An official checkpoint of a small model, with random weights: module -> name -> tensor."
+    state = {}
+    for name, tensor in load_file(FOLDER / "fomm.safetensors").items():
+        if name.startswith("sd."):
+            _, module, rest = name.split(".", 2)
+            state.setdefault(module, {})[rest] = tensor
+    return state

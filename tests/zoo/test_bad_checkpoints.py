@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from animlib.core import InputError
 from animlib.models.registry import build
 from animlib.training.state import read_header, save_model
-from animlib.zoo.convert import convert, from_official, read_official
+from animlib.zoo.checkpoint import read_official
+from animlib.zoo.convert import convert, from_official
 from animlib.zoo.files import OLD_FORMAT
 from animlib.zoo.hub import list_models, load, share, zoo
 

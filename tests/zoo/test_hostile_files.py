@@ -17,7 +17,7 @@ from animlib.models.registry import build, get_method, method_names
 from animlib.options import option_values
 from animlib.run.notebooks import notebook_parameters
 from animlib.training.state import read_header, save_model
-from animlib.zoo.convert import read_official
+from animlib.zoo.checkpoint import read_official
 from animlib.zoo.files import read_model
 from animlib.zoo.hub import load
 from animlib.zoo.official.config import read_yaml
@@ -26,7 +26,7 @@ LIMITED = """
 import resource, sys
 from animlib.core import InputError
 from animlib.zoo.hub import load
-from animlib.zoo.convert import read_official
+from animlib.zoo.checkpoint import read_official
 from animlib.zoo.files import read_model
 from animlib.zoo.official.config import read_yaml
 from animlib.run.notebooks import notebook_parameters
@@ -121,14 +121,14 @@ def test_numbers_of_a_header_that_ask_for_too_much(tmp_path, method):
 def test_headers_that_ask_for_gigabytes(tmp_path, model_file):
     header = read_header(model_file)
     wrong = {
-        ("generator.blocks", 2**31): "expected numbers",
-        ("generator.blocks", 60_000): "more layers than its file",
-        ("detector.depth", 60_000): "more layers",
-        ("generator.width", 4000): "m",
-        ("dense.width", 30_000): "m",
-        ("generator.max_width", 10**30): "expected numbers",
-        ("detector.scale", 1e-9): "m",
-        ("n_kp", 60_000): "m",
+        ("generator.blocks", 2**31): "generator.blocks",
+        ("generator.blocks", 64): "missing",
+        ("detector.depth", 60_000): "detector.depth",
+        ("generator.width", 2000): "expected shape",
+        ("dense.width", 30_000): "dense.width",
+        ("generator.max_width", 10**30): "generator.max_width",
+        ("detector.scale", 1e-9): "detector.scale",
+        ("n_kp", 60_000): "n_kp",
     }
     paths = [
         write_header(model_file, tmp_path / f"m{i}.safetensors", with_option(header, name, value))

@@ -177,6 +177,7 @@ def _convert_options(method: str, tree: Mapping, align_corners: bool | None):
     resize = ours.pop("resize", "bilinear")
     # the size that a model is built for stands before that of its data
     size = ours.pop("size", None) or _frame_size(tree, paper.size)
+    size = declared_value(size, Side, "config: size of the frames")
     corners = facts.corners if align_corners is None else align_corners
     sampling = Sampling(corners, facts.resize_as_corners and corners, resize)
     ours |= dict(facts.ours) | dict(facts.whole(tree))
