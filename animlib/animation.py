@@ -29,8 +29,8 @@ from .animator import Animator
 from .core import InputError, Keypoints
 from .inference import animate_frames, find_keypoints, inference_mode, ready
 from .inputs import Driving, batches, open_driving, open_source_images
-from .media.files import note
 from .media.write import Video, VideoWriter
+from .process import note
 from .ranges import Batch, Fit, FrameSize, MotionScale, Precision, checked
 from animlib.retarget.transfer import (
     absolute,

@@ -7,12 +7,11 @@ __all__ = ["TEST_SHARE", "clip_paths", "split_paths", "open_folder", "read_pairs
 
 # %% ../../nbs/01_data/011_data.folder.ipynb #c02
 import csv
+import glob
 import hashlib
 import json
 import os
 import random
-import shutil
-import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,11 +19,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..core import required
 from .clips import Clips
 from ..media.files import expect_file, file_error
 from ..media.image import IMAGE_SUFFIXES, image_files, natural_key, rows_and_columns
 from ..media.read import VIDEO_SUFFIXES, read_frames
-from ..storage import user_path
+from ..process import note
+from ..storage import publish, remove, sweep_strays, temporary_name, user_path, writing
 from ..untrusted import readable
 
 # %% ../../nbs/01_data/011_data.folder.ipynb #d06
@@ -118,23 +119,53 @@ def _decode_into(file: BinaryIO, paths, names, size, fit) -> dict:
 
 def _build_cache(slot: Path, paths, names, size, fit):
     "Decode into a folder of another name, then rename: `slot` is complete or absent."
+    part = temporary_name(slot)
     try:
         slot.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=slot.parent))
+        part.mkdir()
     except OSError as error:
         remedy = "give cache= or set ANIMLIB_CACHE"
         reason = error.strerror or str(error)
         raise file_error(slot.parent, "a writable cache folder", reason, remedy) from None
     try:
-        with open(part / "frames.npy", "wb") as file:
-            index = _decode_into(file, paths, names, size, fit)
-        (part / "index.json").write_text(json.dumps(index))
-        os.rename(part, slot)
-    except OSError:
-        if not slot.exists():  # otherwise another process was faster
-            raise
+        with writing(slot):
+            with open(part / "frames.npy", "wb") as file:
+                index = _decode_into(file, paths, names, size, fit)
+            (part / "index.json").write_text(json.dumps(index))
+            _give_name(part, slot)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        remove(part)
+
+
+def _give_name(part: Path, slot: Path):
+    "A complete folder becomes the slot, unless another process was faster."
+    try:
+        publish(part, slot)
+    except OSError:
+        if _read_slot(slot) is None:
+            raise
+
+
+def _read_slot(slot: Path) -> Clips | None:
+    "The clips of a slot; None where there is none, and, with a note, where it is damaged."
+    if not slot.exists():
+        return None
+    try:
+        index = json.loads((slot / "index.json").read_text())
+        array = torch.from_numpy(np.load(slot / "frames.npy", mmap_mode="c"))
+        return Clips(array, index["lengths"], index["names"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        note(f"{slot}: the decoded frames are damaged ({type(error).__name__}); decoding anew")
+        return None
+
+
+def _set_aside(slot: Path):
+    "Remove a damaged slot, in one step for others who look at it."
+    if slot.exists():
+        aside = temporary_name(slot)
+        with writing(slot):
+            os.replace(slot, aside)
+        remove(aside)
 
 
 # %% ../../nbs/01_data/011_data.folder.ipynb #d14
@@ -158,18 +189,16 @@ def _slot(folder: Path, cache, paths, names, *request) -> Path:
     root = folder.resolve()
     data = _short_hash(str(root), *request)
     state = _short_hash(names, [_state(path) for path in paths])
-    if cache is None:
-        cache = os.environ.get("ANIMLIB_CACHE") or "~/.cache/animlib"
-    home = user_path(cache, "cache")
+    home = user_path(cache or os.environ.get("ANIMLIB_CACHE") or "~/.cache/animlib", "cache")
     return home / f"{root.name}-{data}-{state}"
 
 
 def _remove_older(slot: Path):
     "Delete the slots of other states of the same data set."
     data, _, _ = slot.name.rpartition("-")
-    for other in slot.parent.glob(f"{data}-*"):
+    for other in slot.parent.glob(glob.escape(data) + "-*"):
         if other != slot:
-            shutil.rmtree(other, ignore_errors=True)
+            remove(other)
 
 
 # %% ../../nbs/01_data/011_data.folder.ipynb #d15
@@ -182,18 +211,20 @@ def open_folder(
     cache=None,  # folder for the decoded frames; None: ANIMLIB_CACHE, or the user's cache folder
 ) -> Clips:
     "A folder of videos as `Clips`, decoded once into a memory-mapped file."
-    folder = user_path(folder, "data")
+    folder = user_path(folder, "folder")
     size = None if size is None else rows_and_columns(size)
     paths = split_paths(folder, split)
     base = folder / split if split and (folder / split).is_dir() else folder
     names = [path.relative_to(base).as_posix() for path in paths]
     slot = _slot(folder, cache, paths, names, split, size, fit)
-    if not slot.exists():
+    clips = _read_slot(slot)
+    if clips is None:
+        sweep_strays(slot.parent)  # what killed decodings left
+        _set_aside(slot)
         _build_cache(slot, paths, names, size, fit)
         _remove_older(slot)
-    index = json.loads((slot / "index.json").read_text())
-    array = torch.from_numpy(np.load(slot / "frames.npy", mmap_mode="c"))
-    return Clips(array, index["lengths"], index["names"])
+        clips = _read_slot(slot)
+    return required(clips, "decoded frames", f"look at the disk of {slot.parent}")
 
 
 # %% ../../nbs/01_data/011_data.folder.ipynb #d26

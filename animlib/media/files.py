@@ -7,7 +7,6 @@ __all__ = [
     "DAMAGED",
     "VIDEO_OR_IMAGE",
     "file_error",
-    "note",
     "note_once",
     "sniff",
     "media_path",
@@ -23,13 +22,13 @@ __all__ = [
 import codecs
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from ..core import InputError
+from ..process import note
 from ..storage import user_path
 
 # %% ../../nbs/00_foundations/004a_media.files.ipynb #f06
@@ -48,13 +47,6 @@ def file_error(
 
 
 # %% ../../nbs/00_foundations/004a_media.files.ipynb #f07b
-def note(
-    line: str,  # what was not done, and with which file
-):
-    "One line on stderr: the result is usable, but not all that was asked for."
-    print(f"animlib: note: {line}", file=sys.stderr)
-
-
 @lru_cache(maxsize=1024)
 def note_once(line: str):
     "The same note is not repeated for every pass over a file."

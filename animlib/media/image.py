@@ -45,8 +45,7 @@ MAX_PIXELS = 1 << 26  # of a still image that is decoded whole: 200 MB as bytes,
 
 def _is_pixels(value) -> bool:
     "Whether a value is a whole number of pixels."
-    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return is_whole and int(value) >= 1
+    return type(value) is not bool and isinstance(value, (int, np.integer)) and int(value) >= 1
 
 
 def rows_and_columns(
@@ -273,8 +272,7 @@ def cut_strip(
     frame_width: int | None = None,  # pixels; None: square frames, if the strip's width allows it
 ) -> np.ndarray:  # uint8 `[t,h,w,3]`
     "The frames of a strip."
-    rows, columns = strip.shape[:2]
-    width = strip_width(path, rows, columns, frame_width)
+    width = strip_width(path, len(strip), strip.shape[1], frame_width)
     return rearrange(strip, "h (t w) c -> t h w c", w=width)
 
 

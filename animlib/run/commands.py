@@ -31,7 +31,6 @@ __all__ = [
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c03
 import os
 import re
-import shutil
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping, Sequence
@@ -173,15 +172,16 @@ def animate_command(args: Namespace):
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c19
 def run_of(args: Namespace) -> Path:
     "The folder of a training: as given, or runs/METHOD-DATA-PRESET in small letters."
+    from animlib.storage import user_path
+
     if args.run:
-        return Path(args.run)
+        return user_path(args.run, "run")
     data = re.sub(r"[^a-z0-9]+", "-", Path(args.data).name.lower()).strip("-")
     return Path("runs") / f"{args.method}-{data}-{args.preset}"
 
 
 def train_command(args: Namespace):
     "A training, new or resumed."
-    from animlib.core import InputError
     from animlib.inference import pick_device
     from animlib.run.jobs import train
 
@@ -190,26 +190,20 @@ def train_command(args: Namespace):
     if args.device != "auto":
         pick_device(args.device)
     run = run_of(args)
-    is_new = not run.exists()
-    try:
-        train(
-            args.method,
-            args.data,
-            args.preset,
-            run,
-            args.device,
-            resume=args.resume,
-            tensorboard=args.tensorboard,
-            progress=show_progress(),
-            clips=args.clips,
-            frames=args.frames,
-            init=args.init,
-            **options,
-        )
-    except InputError:
-        if is_new and is_first_process():
-            shutil.rmtree(run, ignore_errors=True)
-        raise
+    train(
+        args.method,
+        args.data,
+        args.preset,
+        run,
+        args.device,
+        resume=args.resume,
+        tensorboard=args.tensorboard,
+        progress=show_progress(),
+        clips=args.clips,
+        frames=args.frames,
+        init=args.init,
+        **options,
+    )
     if is_first_process():
         print(f"{run}: trained; animlib animate --model {run} animates with it")
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from ..animator import Animator, evaluation_mode
 from ..core import InputError
 from ..data.clips import Clips
-from ..data.identities import ByIdentity, group_sampler
+from ..data.identities import group_sampler, training_data
 from ..data.sources import DataSource, open_source
 from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
@@ -41,6 +41,7 @@ from ..models.registry import Method, configure, get_method, start_from_publishe
 from ..ranges import Count, Limit, Side, checked
 from ..storage import user_path, write_atomic
 from ..training.config import TrainCfg, pair_sampler
+from ..training.folder import read_config
 from ..training.loop import fit
 from ..training.state import RunState, save_model
 from ..viz.draw import comparison
@@ -156,15 +157,8 @@ def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, T
     network = paper.discriminator(cfg) if paper.discriminator else None
     if network is None:
         return None, None
-    if paper.discriminator_losses is None:
-        return network, discriminator_terms(network)
-    return network, paper.discriminator_losses(network, cfg)
-
-
-def _training_data(source: DataSource, training: TrainCfg) -> Clips | ByIdentity:
-    "The clips, or one of each identity at a time; groups of sources draw identities anyway."
-    clips = source.clips("train")
-    return ByIdentity(clips) if training.id_sampling and not training.sources else clips
+    own = paper.discriminator_losses
+    return network, own(network, cfg) if own else discriminator_terms(network)
 
 
 @checked
@@ -189,11 +183,11 @@ def train(
     torch.manual_seed(training.seed)
     model = paper.build(cfg)
     discriminator, discriminator_losses = _discriminator(paper, cfg)
-    _begin(model, training, init, resume and RunState(run).newest_step() > 0)
+    _begin(model, training, init, resume and RunState(user_path(run, "run")).newest_step() > 0)
     fit(
         model,
         paper.losses(cfg, discriminator=discriminator),
-        _training_data(source, training),
+        training_data(source.clips("train"), training),
         training,
         user_path(run, "run"),
         device=device,
@@ -233,7 +227,7 @@ def evaluate_run(
         save_model(file, model, True, **info)
         model = load_animator(file)
     if data is None:  # the header names only the end of a path
-        data = json.loads((run / "config.json").read_text())["data"]
+        data = read_config(run / "config.json")["data"]
     source = as_source(data, model.cfg.size, progress=progress)
     metrics = evaluate(model, source, limit, progress)
     save_model(file, model, half, **info, metrics=metrics)

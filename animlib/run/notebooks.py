@@ -27,7 +27,9 @@ from pathlib import Path
 
 from ..core import InputError, nearest
 from ..options import annotated_kind, read_text
+from ..process import note
 from ..ranges import check_value
+from .reports import beside, hand_over, keep_failed
 from ..storage import user_path, write_atomic
 from ..untrusted import readable
 from ..zoo.hub import share
@@ -265,20 +267,24 @@ def run_notebook(
     folder = Path() if cwd is None else user_path(cwd, "cwd")
     if not folder.is_dir():
         raise InputError(f"cwd {cwd}: expected a folder, found none; make it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with _own_kernel():
+    with beside(out) as part:
         try:
-            execute_notebook(
-                str(path),
-                str(out.resolve()),
-                given,
-                kernel_name="python3",
-                language="python",
-                cwd=str(folder.resolve()),
-                progress_bar=progress,
-            )
+            with _own_kernel():
+                execute_notebook(
+                    str(path),
+                    str(part.resolve()),
+                    given,
+                    kernel_name="python3",
+                    language="python",
+                    cwd=str(folder.resolve()),
+                    progress_bar=progress,
+                )
         except CellError as error:
-            raise _cell_failed(error, out) from None
+            raise _cell_failed(error, keep_failed(part, out)) from None
+        except KeyboardInterrupt:
+            note(f"as far as it came: {keep_failed(part, out)}")
+            raise
         except Exception as error:
-            raise _kernel_failed(error, out) from None
+            raise _kernel_failed(error, keep_failed(part, out)) from None
+        hand_over(part, out)
     return out

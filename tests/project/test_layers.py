@@ -23,7 +23,7 @@ from source_code import imports, parse, run_when_imported
 # lines above and from what stands before it in its own line. `*`: any other file of the folder;
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
-geometry core ranges options animator storage splines heatmaps blocks
+geometry core ranges options animator storage process splines heatmaps blocks
 media: files
 untrusted
 media: image imagefile hdr timing decode sound delays read encode output write
@@ -38,13 +38,13 @@ dense: blend contributions
 generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
-training: config optimise state loop
+training: config optimise state folder record peers loop
 models: registry *
 zoo: old_names tensors files checkpoint official.facts official.* convert hub
 inference inputs animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
-run: jobs notebooks ablate page demo bench commands
+run: jobs reports notebooks ablate page demo bench commands endings
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

@@ -136,21 +136,34 @@ def test_the_notebook_is_not_its_own_output(tmp_path):
 def test_a_failing_cell_is_one_line_and_the_notebook_is_kept(tmp_path):
     loop = "for i in range(9):\n    1/(i-n)"
     path = write_job(tmp_path / "n.ipynb", "n = 1", 'print("begun")', loop)
-    message = r"ZeroDivisionError: .*cell \[4\].*for i in range.*out\.ipynb"
+    message = r"ZeroDivisionError: .*cell \[4\].*for i in range.*out\.failed\.ipynb"
 
     with pytest.raises(NotebookFailed, match=message) as caught:
         run_notebook(path, tmp_path / "out.ipynb", dict(n=4), tmp_path, False)
 
     assert "\n" not in str(caught.value)
-    assert "begun" in text(tmp_path / "out.ipynb")
-    assert "n = 4" in (tmp_path / "out.ipynb").read_text()
+    assert "begun" in text(tmp_path / "out.failed.ipynb")
+    assert "n = 4" in (tmp_path / "out.failed.ipynb").read_text()
+
+
+def test_a_failed_run_leaves_the_report_that_is_there(tmp_path):
+    path = write_job(tmp_path / "n.ipynb", "n = 1", "print(8 // n)")
+    run_notebook(path, tmp_path / "out.ipynb", dict(n=2), tmp_path, False)
+    before = (tmp_path / "out.ipynb").read_bytes()
+
+    with pytest.raises(NotebookFailed, match="out.failed.ipynb"):
+        run_notebook(path, tmp_path / "out.ipynb", dict(n=0), tmp_path, False)
+
+    assert (tmp_path / "out.ipynb").read_bytes() == before and text(tmp_path / "out.ipynb") == "4\n"
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"n.ipynb", "out.ipynb", "out.failed.ipynb"}
 
 
 def test_a_wrong_input_stays_a_wrong_input(tmp_path):
     with pytest.raises(InputError, match="no trained model"):
         run_notebook("animate", tmp_path / "o.ipynb", dict(model="fomm-bodi"), tmp_path, False)
 
-    assert (tmp_path / "o.ipynb").exists() and not (tmp_path / "runs").exists()
+    assert (tmp_path / "o.failed.ipynb").exists() and not (tmp_path / "runs").exists()
 
 
 def test_a_kernel_that_dies_is_reported(tmp_path):
@@ -161,7 +174,7 @@ def test_a_kernel_that_dies_is_reported(tmp_path):
     with pytest.raises(NotebookFailed, match="(?i)kernel"):
         run_notebook(path, tmp_path / "out.ipynb", {}, tmp_path, False)
 
-    assert "begun" in text(tmp_path / "out.ipynb")
+    assert "begun" in text(tmp_path / "out.failed.ipynb")
 
 
 # ---- the interpreter ----

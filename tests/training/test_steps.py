@@ -12,7 +12,8 @@ from animlib.core import InputError
 from animlib.losses.reconstruction import Term
 from animlib.training.config import TrainCfg, draw_batch, pair_sampler
 from animlib.training.loop import Trainer, fit
-from animlib.training.state import Reports, RunState
+from animlib.training.record import Reports
+from animlib.training.state import RunState
 
 
 @dataclass(frozen=True)

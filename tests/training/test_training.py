@@ -157,8 +157,8 @@ def test_killed_and_resumed_is_the_same_to_the_bit(method, uninterrupted, tmp_pa
     saved = [file.name for file in (run / "state").iterdir() if file.name[0] != "."]
     train(run, method, "--resume")
 
-    assert len(saved) == 1
-    assert saved[0] in ("step-00000010.pt", "step-00000020.pt", "step-00000030.pt")
+    assert 1 <= len(saved) <= 2  # the two newest
+    assert set(saved) <= {"step-00000010.pt", "step-00000020.pt", "step-00000030.pt"}
     assert differences(weights(run), weights(whole)) == [], f"killed at step {step}"
     assert column(run, "step") == column(whole, "step") == ALL_STEPS
     assert column(run, "loss") == column(whole, "loss"), f"killed at step {step}"
