@@ -158,6 +158,27 @@ def test_the_end_is_saved_and_ready_for_use(tmp_path):
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
 
 
+class BadFrames(Frames):
+    "Data that cannot be used."
+
+    def pairs(self, batch, generator, device, reverse=True):
+        raise InputError("clip 3: expected two frames, found one; leave it out")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "bad/notes.txt"])
+def test_what_was_in_the_folder_stays_when_a_training_ends_early(name, tmp_path):
+    notes = tmp_path / "run" / name
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    cfg = TrainCfg(steps=3, batch=1, preview_every=0)
+    losses = dict(loss=Term(1.0, lambda weight: weight.sum()))
+
+    with pytest.raises(InputError, match="clip 3"):
+        fit(Numbers(), losses, BadFrames(), cfg, tmp_path / "run", device="cpu", progress=False)
+
+    assert notes.read_text() == "mine"
+
+
 def test_a_state_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
     "Whatever removes older states does so when the new one is whole."
     state = RunState(tmp_path / "run")
@@ -209,7 +230,7 @@ def test_reports_are_means_and_lines_after_the_start_are_dropped(tmp_path):
         reports.add(done, torch.tensor(4.0), {})
         assert reports.write(done, 0.1)["loss"] == 3.0
 
-    Reports(tmp_path, "cpu", start=2)
+    reports.drop_after(2)
 
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
