@@ -404,7 +404,6 @@ TRAINING = [
         STEPS,
         ("progress in steps", "set_progress(step / self.cfg.steps)", "set_progress(step)"),
         ("one rate for both", "self.cfg.discriminator_lr or self.cfg.lr", "self.cfg.lr"),
-        ("the end not saved", "(done % every == 0 or done == self.cfg.steps)", "done % every == 0"),
         ("in training mode at the end", "self.model.eval()", "pass"),
     ),
     *faults(
