@@ -351,7 +351,7 @@ READERS: dict[str, Callable] = {
     "zoo.convert.from_official(config)": lambda odd, folder: of("zoo.convert.from_official")(
         "fomm", official()[0], odd
     ),
-    "zoo.convert.read_official(path)": first_argument("zoo.convert.read_official"),
+    "zoo.checkpoint.read_official(path)": first_argument("zoo.checkpoint.read_official"),
     "zoo.files.checked_header(path)": first_argument("zoo.files.checked_header"),
     "zoo.files.read_model(path)": first_argument("zoo.files.read_model"),
     "zoo.hub.find_model_file(which)": first_argument("zoo.hub.find_model_file"),

@@ -54,9 +54,10 @@ def insert_block(data: bytes, random: Random) -> bytes:
 def swap_blocks(data: bytes, random: Random) -> bytes:
     first, second = sorted([place(data, random), random.randrange(len(data))])
     size = min(random.choice([4, 64, 1024]), second - first)
-    before, one = data[:first], data[first : first + size]
-    between, other = data[first + size : second], data[second : second + size]
-    return before + other + between + one + data[second + size :]
+    one = data[first : first + size]
+    other = data[second : second + size]
+    between = data[first + size : second]
+    return data[:first] + other + between + one + data[second + size :]
 
 
 def extreme_number(data: bytes, random: Random) -> bytes:
@@ -272,7 +273,8 @@ def spoil_tree(tree, random: Random):
     path = random.choice(nodes(tree) or [()])
     if not path:
         return random.choice(VALUES)
-    parent, key = parent_of(tree, path), path[-1]
+    parent = parent_of(tree, path)
+    key = path[-1]
     change = random.random()
     if change < 0.35:
         parent[key] = random.choice(VALUES)
