@@ -37,19 +37,36 @@ from .core import InputError
 
 
 # %% ../nbs/00_foundations/001b_storage.ipynb #s10
+def _expect_possible(path: Path, what: str):
+    "Refuse a name that no file can have: too long, or with half a letter."
+    try:
+        os.lstat(path)
+    except UnicodeEncodeError:
+        reason = "half a letter"
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            return  # the file need not be there
+        reason = f"a name of {len(str(path))} letters"
+    else:
+        return
+    raise InputError(f"{what}: expected a path, found {reason} ({str(path)!r:.60}); rename it")
+
+
 def user_path(
     path,  # text or a path
     what: str = "path",  # the name of the argument, for the message
 ) -> Path:
     "A path as a person gives it; a leading tilde is the home folder."
     if not isinstance(path, (str, os.PathLike)) or not str(path):
-        raise InputError(f"{what}: expected a path, found {path!r}; name a file or folder")
-    if "\0" in os.fspath(path):
-        raise InputError(f"{what}: expected a path, found {path!r}; leave the zero byte out")
+        raise InputError(f"{what}: expected a path, found {path!r:.60}; name a file or folder")
+    if "\0" in str(path):
+        raise InputError(f"{what}: expected a path, found {path!r:.60}; leave the zero byte out")
     try:
-        return Path(os.fspath(path)).expanduser()
-    except RuntimeError as error:  # `~name` of nobody here
+        found = Path(path).expanduser()
+    except (RuntimeError, TypeError) as error:  # `~name` of nobody here; a path that gives bytes
         raise InputError(f"{what} {path}: {error}; write the folder out") from None
+    _expect_possible(found, what)
+    return found
 
 
 # %% ../nbs/00_foundations/001b_storage.ipynb #s13

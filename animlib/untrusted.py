@@ -94,7 +94,15 @@ class _PlainLoader(yaml.SafeLoader):
         self.depth -= 1
         return node
 
+    def construct_int(self, node) -> int:
+        "A whole number; `59:59:59:...` counts in sixties, to any size."
+        number = self.construct_yaml_int(node)
+        if abs(number) >= 1 << 64:
+            raise yaml.YAMLError("a number of more than 64 bits")
+        return number
 
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:int", _PlainLoader.construct_int)
 _EXPONENT = r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"
 _PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(_EXPONENT), [*"-+0123456789"]

@@ -26,6 +26,7 @@ from ..media.image import IMAGE_SUFFIXES, image_files, natural_key, rows_and_col
 from ..media.read import VIDEO_SUFFIXES, read_frames
 from ..process import note
 from ..storage import publish, remove, sweep_strays, temporary_name, user_path, writing
+from ..untrusted import readable
 
 # %% ../../nbs/01_data/011_data.folder.ipynb #d06
 TEST_SHARE = 0.2  # of a folder that has neither train/ nor test/
@@ -67,7 +68,7 @@ def split_paths(
     | None = None,  # 'train' | 'test' | another folder in it; None: train and test, or all
 ) -> list[Path]:  # below `folder`, as it was written
     "The clips of a split; without `train/` and `test/`, a fixed 80:20 share."
-    folder = Path(folder).expanduser()
+    folder = user_path(folder, "data")
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise file_error(folder, "a folder of videos", found, "check the path")
@@ -231,10 +232,11 @@ def read_pairs(
     path,  # csv file with a header
 ) -> list[tuple[str, str]]:  # (source, driving), as written
     "The pairs of a csv with columns source and driving."
-    path = Path(path).expanduser()
+    path = user_path(path, "pairs")
     if not path.is_file():
         raise file_error(path, "a csv file", "nothing", "check the path")
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    remedy = "save it as csv in UTF-8"
+    with readable(path, "a csv file", remedy), open(path, newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     if not rows or not {"source", "driving"} <= set(rows[0]):
         expected = "columns source and driving, and rows"

@@ -58,8 +58,8 @@ def is_replaceable(folder: Path) -> bool:
 # %% ../../nbs/00_foundations/006b_media.output.ipynb #o10
 def _would_lose(path: Path, kind: str, given: Path) -> bool:
     "Whether an output replaces an input."
-    here = path.resolve()
-    there = given.resolve()
+    here = Path(os.path.realpath(path))  # also where links lead in a circle
+    there = Path(os.path.realpath(given))
     if here == there or (kind == "folder" and here in there.parents):
         return True
     if given.is_dir():  # a frame of it

@@ -61,7 +61,7 @@ class VideoWriter:
         self.encoder: Encoder | None = None
         is_heard = sound is not None and self.kind in CONTAINERS and has_sound(sound)
         self.sound = user_path(sound) if is_heard else None
-        self.target = self.path.resolve()  # where a link leads
+        self.target = Path(os.path.realpath(self.path))  # where a link leads
         self.part = temporary_name(self.target)
 
     def __enter__(self):

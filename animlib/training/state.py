@@ -18,8 +18,10 @@ from torch import Tensor
 
 from ..animator import Model
 from ..core import InputError
+from ..media.files import expect_binary
 from ..process import note
 from ..storage import write_atomic
+from ..untrusted import readable
 
 # %% ../../nbs/02_training/024_training.state.ipynb #c06
 FORMAT = "animlib 2"  # the form of a file's header
@@ -48,9 +50,11 @@ def save_model(
 
 def read_header(path) -> dict:  # empty when the file is not one of ours
     "The header of a model file, without its tensors."
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata() or {}
-    return json.loads(metadata.get("animlib", "{}"))
+    path = expect_binary(path, "a model file")
+    with readable(path, "a model file", "copy or download it again"):
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        return json.loads(metadata.get("animlib", "{}"))
 
 
 # %% ../../nbs/02_training/024_training.state.ipynb #c15
