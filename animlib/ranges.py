@@ -46,7 +46,7 @@ import math
 import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import cache, wraps
+from functools import wraps
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -232,11 +232,15 @@ def describe(kind) -> str:  # such as 'a whole number from 1 to 2048'
     return _NAMES.get(kind) or inspect.formatannotation(origin or kind)
 
 
-@cache
+_DECLARED: dict[Any, dict[str, Any]] = {}  # what was looked up already
+
+
 def declared_kinds(config: Any) -> dict[str, Any]:  # name of a field -> kind
     "What a dataclass declares."
-    kinds = get_type_hints(config, include_extras=True)
-    return {option.name: kinds[option.name] for option in fields(config)}
+    if config not in _DECLARED:
+        kinds = get_type_hints(config, include_extras=True)
+        _DECLARED[config] = {option.name: kinds[option.name] for option in fields(config)}
+    return _DECLARED[config]
 
 
 def check_value(
