@@ -46,7 +46,7 @@ import math
 import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import wraps
+from functools import cache, wraps
 from types import NoneType, UnionType
 from typing import (
     Annotated,
