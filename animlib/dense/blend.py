@@ -214,6 +214,6 @@ class PartMotion(DenseStage):
         grid, weights = self.flow(small, kp_s, kp_d, grids)
         rows, columns = small.shape[-2:]
         ratio = self.pose_scale / self.cfg.scale
-        size = (round(rows * ratio), round(columns * ratio))
+        size = (max(1, round(rows * ratio)), max(1, round(columns * ratio)))
         pose_maps = heat_difference(kp_s, kp_d, size, self.pose_gaussians)
         return Flow(GridWarp(grid, self.sampling), weights, pose_maps=pose_maps)
