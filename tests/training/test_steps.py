@@ -127,6 +127,20 @@ def test_each_kind_of_change_can_be_asked_for():
     assert not torch.equal(batch(jitter=0.5), grey)
 
 
+def test_the_hue_turns_when_asked():
+    class Coloured(Frames):
+        def pairs(self, *args):
+            source, _ = super().pairs(*args)
+            source = source * torch.tensor([1, 0.5, 0.2])[:, None, None]
+            return source, source.clone()
+
+    def drawn(hue):
+        cfg = TrainCfg(batch=4, jitter=0.0, hue=hue, flip=False)
+        return draw_batch(pair_sampler, Coloured(), cfg, 0)[0]
+
+    assert not torch.equal(drawn(0.4), drawn(0.0))
+
+
 def test_processes_and_steps_draw_for_themselves():
     first, same, other_step, other_rank = (
         batch(step, rank, flip=True) for step, rank in [(0, 0), (0, 0), (1, 0), (0, 1)]
