@@ -73,6 +73,7 @@ setup(
     extras_require=dict(
         notebooks=notebooks,
         dev=notebooks + words("dev_requirements"),
+        photos=words("photos_requirements"),
         cluster=words("cluster_requirements"),
     ),
 )

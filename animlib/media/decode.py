@@ -72,7 +72,7 @@ def video_track(path, container) -> Any:
         raise file_error(path, VIDEO_OR_IMAGE, "a file without images", "is it only the sound?")
     brand = container.metadata.get("major_brand", "")
     if brand in ("heic", "heix", "heim", "heis", "mif1", "msf1") and len(container.streams) > 1:
-        remedy = "export it as jpg or png"
+        remedy = "pip install pillow-heif, or export it as jpg or png"
         raise file_error(path, VIDEO_OR_IMAGE, "a photo stored in several tiles (HEIC)", remedy)
     context = tracks[0].codec_context
     expect_pixels(path, context.height, context.width, MAX_FRAME_PIXELS)

@@ -234,7 +234,7 @@ def resize_image(
 
 
 # %% ../../nbs/00_foundations/005_media.image.ipynb #i40
-IMAGE_SUFFIXES = ".gif .webp .png .jpg .jpeg .bmp .tif .tiff".split()
+IMAGE_SUFFIXES = ".gif .webp .png .jpg .jpeg .bmp .tif .tiff .avif .heic .heif".split()
 
 
 def natural_key(name) -> list:

@@ -7,6 +7,7 @@ __all__ = ["is_image", "ImageFile"]
 
 # %% ../../nbs/00_foundations/005a_media.imagefile.ipynb #c02
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,14 +36,28 @@ _SIGNATURES = (  # how the files begin that Pillow reads here; WebP and AVIF hav
     *(b"II*\0", b"II\0*", b"II+\0", b"MM\0*", b"MM*\0", b"MM\0+"),  # TIFF
     *(b"P0", b"P4", b"P5", b"P6", b"Pf", b"Py"),  # PPM and its relatives
 )
-_FORMATS = "PNG JPEG GIF BMP TIFF PPM WEBP AVIF".split()  # Pillow's names; EPS would run a program
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")  # photos of phones
+# Pillow's names; EPS would run a program
+_FORMATS = "PNG JPEG GIF BMP TIFF PPM WEBP AVIF HEIF".split()
+
+
+@cache
+def _reads_heif() -> bool:
+    "Whether Pillow can read the photos of phones: with the package pillow-heif."
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener(thumbnails=False)
+    return True
 
 
 def is_image(head: bytes) -> bool:  # the first bytes of a file
     "Whether a file is an image, still or animated."
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     is_avif = head[4:12] == b"ftypavif"
-    return is_webp or is_avif or head.startswith(_SIGNATURES)
+    is_heif = head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and _reads_heif()
+    return is_webp or is_avif or is_heif or head.startswith(_SIGNATURES)
 
 
 # %% ../../nbs/00_foundations/005a_media.imagefile.ipynb #i34

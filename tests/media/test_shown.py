@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from videos import disc, error_line, read_all, write_video
 
+from animlib.media import imagefile
 from animlib.media.encode import KINDS
 from animlib.media.hdr import HLG, PQ, hlg_light, hlg_scene, pq_light, tone_map
 from animlib.media.image import disc_columns
@@ -157,8 +158,24 @@ def test_an_interlaced_video_has_no_combs(tmp_path):
     assert len(found) == 8 and combs(found) < 0.5 * combs(woven)
 
 
-def test_a_photo_in_tiles_is_an_error_that_says_so(tmp_path):
-    "A HEIC photo, told from a video by its brand, of which every tile is a track."
+def test_a_photo_of_a_phone_is_read(tmp_path):
+    "HEIC, by its own package: upright, with a thumbnail, and as a frame of a folder."
+    pillow_heif = pytest.importorskip("pillow_heif")
+    ramp = np.zeros((96, 160, 3), np.uint8)
+    ramp[..., 0] = np.arange(160)
+    photo = pillow_heif.from_pillow(Image.fromarray(ramp))
+    photo.save(tmp_path / "a.heic", quality=100, thumbnails=[64])
+
+    found = read_all(tmp_path / "a.heic")
+
+    assert np.shape(found) == (1, 96, 160, 3)
+    assert np.abs(np.array(found)[0].astype(int) - ramp).mean() < 3
+    assert probe(tmp_path / "a.heic").kind == "image"
+
+
+def test_a_photo_in_tiles_is_an_error_that_says_so(tmp_path, monkeypatch):
+    "A HEIC photo where its package is not installed: by its brand, every tile is a track."
+    monkeypatch.setattr(imagefile, "_reads_heif", lambda: False)
     with av.open(str(tmp_path / "two.mp4"), "w") as output:
         streams = [output.add_stream("libx264", rate=25) for _ in range(2)]
         for stream in streams:
