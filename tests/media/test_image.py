@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageOps
 from videos import disc, error_line, read_all, write_video
 
-from animlib.media.image import natural_key, resize_frame
+from animlib.media.image import natural_key, resize_frame, resize_image
 from animlib.media.imagefile import ImageFile
 from animlib.media.read import probe, read_image
 
@@ -113,6 +113,13 @@ def test_an_array_that_is_no_image_is_named(kind):
 @pytest.mark.parametrize("size", [0, -3, (32, 0)])
 def test_a_size_must_be_pixels(size):
     assert "size=64" in error_line(read_image, RGB, size)
+
+
+def test_a_resized_image_is_not_darker():
+    "Values between two steps of eight bits are rounded, not cut off."
+    grey = torch.full((3, 8, 8), 99.7 / 255)
+
+    assert torch.equal(resize_image(grey, 4), torch.full((3, 4, 4), 100 / 255))
 
 
 def test_an_unknown_fit_is_named():

@@ -101,6 +101,17 @@ def test_a_hole_in_a_video_is_found_by_the_decoder(tmp_path):
     error_line(read_all, tmp_path / "d.mp4")
 
 
+def test_a_video_that_ends_before_it_should_is_damaged(tmp_path):
+    "Its track announces twice the time: half of the frames are missing, and none is broken."
+    data = bytearray(write_video(tmp_path / "a.mp4", disc(50)).read_bytes())
+    field = data.index(b"mdhd") + 20
+    (duration,) = struct.unpack_from(">I", data, field)
+    struct.pack_into(">I", data, field, 2 * duration)
+    (tmp_path / "d.mp4").write_bytes(data)
+
+    assert "expected 4.00 s of video" in error_line(read_all, tmp_path / "d.mp4")
+
+
 def test_a_video_trimmed_by_an_edit_list_is_complete(tmp_path):
     write_video(tmp_path / "a.mp4", disc(40))
     with av.open(str(tmp_path / "a.mp4")) as source, av.open(str(tmp_path / "e.mp4"), "w") as out:

@@ -34,6 +34,7 @@ WARPS = ("geometry/test_warp.py",)
 LOSSES = ("losses/test_terms.py",)
 STEPS = ("training/test_steps.py",)
 READ = ("media/test_read.py",)
+SHOWN = ("media/test_shown.py",)
 WRITE = ("media/test_write.py",)
 IMAGE = ("media/test_image.py",)
 FILES = ("media/test_files.py",)
@@ -466,7 +467,7 @@ MEDIA = [
     ),
     *faults(
         "media.decode",
-        (*READ, *FILES),
+        (*READ, *FILES, *SHOWN),
         ("turned the other way", "round(frame.rotation / 90)", "-round(frame.rotation / 90)"),
         ("early ends", "< 0.8 * announced", "< 0.01 * announced"),
         ("pixels stay oblong", "if abs(ratio - 1) < 0.02:", "if True:"),
