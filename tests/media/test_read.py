@@ -102,14 +102,21 @@ def test_a_hole_in_a_video_is_found_by_the_decoder(tmp_path):
 
 
 def test_a_video_that_ends_before_it_should_is_damaged(tmp_path):
-    "Its track announces twice the time: half of the frames are missing, and none is broken."
-    data = bytearray(write_video(tmp_path / "a.mp4", disc(50)).read_bytes())
-    field = data.index(b"mdhd") + 20
-    (duration,) = struct.unpack_from(">I", data, field)
-    struct.pack_into(">I", data, field, 2 * duration)
-    (tmp_path / "d.mp4").write_bytes(data)
+    "Its header announces twice the frames: half of them are missing, and none is broken."
+    with av.open(str(tmp_path / "a.avi"), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.height = stream.width = 48
+        for frame in disc(50):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        out.mux(stream.encode(None))
+    data = bytearray((tmp_path / "a.avi").read_bytes())
+    field = data.index(b"strh") + 40
+    assert struct.unpack_from("<I", data, field) == (50,)
+    struct.pack_into("<I", data, field, 100)
+    (tmp_path / "d.avi").write_bytes(data)
 
-    assert "expected 4.00 s of video" in error_line(read_all, tmp_path / "d.mp4")
+    assert len(read_all(tmp_path / "a.avi")) == 50
+    assert "expected 4.00 s of video" in error_line(read_all, tmp_path / "d.avi")
 
 
 def test_a_video_trimmed_by_an_edit_list_is_complete(tmp_path):
