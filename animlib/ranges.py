@@ -119,7 +119,7 @@ LearningRate = Annotated[float, Range(1e-12, 1e30)]  # float32 ends at 3e38
 Scale = Annotated[float, Range(1 / 64, 1)]  # side of a reduced image over side of the image
 Variance = Annotated[float, Range(1e-6, 4)]  # squared half-widths of the image
 Temperature = Annotated[float, Range(1e-3, 1e3)]  # of a softmax
-MotionScale = Literal["auto"] | Annotated[float, Range(0.001, 1000)]  # of relative motion
+MotionScale = Literal["auto"] | Annotated[float, Range(1e-6, 1000)]  # of relative motion
 Fit = Literal["crop", "stretch", "pad"]  # how images of another shape are fitted
 Precision = Literal["no", "bf16"]  # of computing without gradients
 

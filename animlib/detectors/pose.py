@@ -8,6 +8,7 @@ __all__ = ["EncoderCfg", "Encoder", "PoseDetector", "PoseCfg", "PoseEmbedding"]
 # %% ../../nbs/06_pose_attentive/061_detectors.pose.ipynb #c03
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ from .keypoint import GaussianMaps
 from ..geometry import Size
 from ..heatmaps import expected_xy, spatial_softmax
 from ..options import Config
-from ..ranges import Blocks, Depth, Kernel, Layers, Temperature, Variance, Width
+from ..ranges import Blocks, Kernel, Layers, Range, Temperature, Variance, Width
 
 
 # %% ../../nbs/06_pose_attentive/061_detectors.pose.ipynb #c09
@@ -28,7 +29,7 @@ class EncoderCfg(Config):
 
     width: Width = 64  # channels at full resolution
     max_width: Width = 512
-    downs: Depth = 3  # halvings down to where poses are compared
+    downs: Annotated[int, Range(0, 10)] = 3  # halvings down to where poses are compared
     blocks: Blocks = 2  # residual blocks
     kernel: Kernel = 7  # of the first convolution
     temperature: Temperature = 0.1  # of the spatial softmax of its keypoints

@@ -149,7 +149,9 @@ def method_rows() -> list[dict[str, str]]:
                 continue
             weights = _n_weights(name, preset) / 1e6
             row[f"{preset} (px, weights)"] = f"{cfg.size}, {weights:.2f} M"
-        rows.append(row | {"paper-...": " ".join(data_sets)})
+        if data_sets:
+            row["paper-..."] = " ".join(data_sets)
+        rows.append(row)
     return rows
 
 
