@@ -35,7 +35,7 @@ def hand_over(
 ):
     "What papermill has written becomes `out`."
     notebook = json.loads(part.read_text(encoding="utf-8"))
-    notebook["metadata"]["papermill"]["output_path"] = str(out)
+    notebook["metadata"].setdefault("papermill", {})["output_path"] = str(out)
     text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
     write_atomic(out, lambda path: path.write_text(text, encoding="utf-8"))
 

@@ -82,7 +82,9 @@ def _in_words(changes: Mapping[str, list]) -> str:
 # %% ../../nbs/02_training/024a_training.folder.ipynb #g10
 def _check_same(run: Path, old: Mapping, new: Mapping, changes: Mapping[str, list]):
     "Refuse to go on with another method, other data, or fixed options that changed."
-    fixed = {name: both for name, both in changes.items() if name not in _CHANGEABLE}
+    counts_epochs = bool(new["train"].get("epochs"))  # other steps are then other data
+    free = [name for name in _CHANGEABLE if not (name == "train.steps" and counts_epochs)]
+    fixed = {name: both for name, both in changes.items() if name not in free}
     words = _in_words(fixed)
     if (old["method"], old["data"]) != (new["method"], new["data"]):
         words = words or "another method or other data"

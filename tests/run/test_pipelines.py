@@ -48,6 +48,7 @@ def test_train_leaves_a_run(chain):
     metrics = read_json(run / "metrics.json")
 
     assert names_in(run) == {
+        ".lock",
         "config.json",
         "metrics.jsonl",
         "metrics.json",
