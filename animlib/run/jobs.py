@@ -32,6 +32,7 @@ from ..core import InputError
 from ..data.clips import Clips
 from ..data.identities import group_sampler, training_data
 from ..data.sources import DataSource, open_source
+from ..domain import measure_domain
 from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
 from ..inference import pick_device
@@ -199,6 +200,7 @@ def train(
         discriminator_losses=discriminator_losses,
         tensorboard=tensorboard,
         progress=progress,
+        domain=measure_domain(source.clips("train")).header(),
         **({"init": Path(init).name} if init else {}),
     )
     return user_path(run, "run")
@@ -226,8 +228,7 @@ def evaluate_run(
     if half:
         save_model(file, model, True, **info)
         model = load_animator(file)
-    if data is None:  # the header names only the end of a path
-        data = read_config(run / "config.json")["data"]
+    data = data or read_config(run / "config.json")["data"]  # the header has its end alone
     source = as_source(data, model.cfg.size, progress=progress)
     metrics = evaluate(model, source, limit, progress)
     save_model(file, model, half, **info, metrics=metrics)
@@ -256,11 +257,11 @@ def _rebuild_clip(model: Animator, clips: Clips, i: int) -> RebuiltClip:
     return RebuiltClip(clips.names[i], true, rebuilt, ratio.item(), int(copied.argmax()))
 
 
-def _draw_clips(model: Animator, ends: list[RebuiltClip], out: Path, device: torch.device):
+def _draw_clips(model: Animator, ends: list[RebuiltClip], out: Path):
     "comparison.png; best.png, worst.png (true above rebuilt); reconstruction.gif."
     source = torch.stack([clip.true[0] for clip in ends])
     driving = torch.stack([clip.true[clip.farthest] for clip in ends])
-    with torch.inference_mode():
+    with evaluation_mode(model) as device:
         step = model(source.to(device), driving.to(device))
     save_png(out / "comparison.png", comparison(step))
     for name, clip in zip(("best", "worst"), ends):
@@ -283,9 +284,8 @@ def reconstruct(
 ) -> dict:  # as `evaluate`, with ratio and name of the best and the worst clip
     "Rebuild held-out clips from their first frames: numbers; best and worst of 32 as images."
     out = user_path(out, "out")
-    on = pick_device(device)
     animator = model.eval() if isinstance(model, Animator) else load_animator(model)
-    animator.to(on)
+    animator.to(pick_device(device))
     source = as_source(data, animator.cfg.size, progress=progress)
     metrics: dict = evaluate(animator, source, limit, progress)
     n = min(limit or 32, 32)  # clips among which the best and the worst are looked for
@@ -295,6 +295,6 @@ def reconstruct(
     ends = [rebuilt[0], rebuilt[-1]]
     for name, clip in zip(("best", "worst"), ends):
         metrics |= {f"{name}_ratio": clip.ratio, f"{name}_clip": clip.name}
-    _draw_clips(animator, ends, out, on)
+    _draw_clips(animator, ends, out)
     save_json(out / "metrics.json", metrics)
     return metrics
