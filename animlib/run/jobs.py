@@ -19,13 +19,12 @@ __all__ = [
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c03
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..animator import Animator, evaluation_mode
 from ..core import InputError
@@ -37,7 +36,6 @@ from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
 from ..inference import pick_device
 from ..losses.adversarial import discriminator_terms
-from ..losses.reconstruction import Term
 from ..models.registry import Method, configure, get_method, start_from_published
 from ..ranges import Count, Limit, Side, checked
 from ..storage import user_path, write_atomic
@@ -153,13 +151,14 @@ def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c17
-def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, Term] | None]:
+def _discriminator(paper: Method, cfg) -> dict:  # arguments of `fit`
     "The discriminator and its losses, for a method that has one."
     network = paper.discriminator(cfg) if paper.discriminator else None
     if network is None:
-        return None, None
+        return {}
     own = paper.discriminator_losses
-    return network, own(network, cfg) if own else discriminator_terms(network)
+    losses = own(network, cfg) if own else discriminator_terms(network)
+    return {"discriminator": network, "discriminator_losses": losses}
 
 
 @checked
@@ -183,11 +182,11 @@ def train(
     paper = get_method(method)
     torch.manual_seed(training.seed)
     model = paper.build(cfg)
-    discriminator, discriminator_losses = _discriminator(paper, cfg)
+    adversary = _discriminator(paper, cfg)
     _begin(model, training, init, resume and RunState(user_path(run, "run")).newest_step() > 0)
     fit(
         model,
-        paper.losses(cfg, discriminator=discriminator),
+        paper.losses(cfg, discriminator=adversary.get("discriminator")),
         training_data(source.clips("train"), training),
         training,
         user_path(run, "run"),
@@ -196,8 +195,7 @@ def train(
         resume=resume,
         preview=Preview(run, source.clips("train")),
         sampler=group_sampler if training.sources else pair_sampler,
-        discriminator=discriminator,
-        discriminator_losses=discriminator_losses,
+        **adversary,
         tensorboard=tensorboard,
         progress=progress,
         domain=measure_domain(source.clips("train")).header(),
@@ -228,7 +226,8 @@ def evaluate_run(
     if half:
         save_model(file, model, True, **info)
         model = load_animator(file)
-    data = data or read_config(run / "config.json")["data"]  # the header has its end alone
+    if data is None:  # the header names only the end of a path
+        data = read_config(run / "config.json")["data"]
     source = as_source(data, model.cfg.size, progress=progress)
     metrics = evaluate(model, source, limit, progress)
     save_model(file, model, half, **info, metrics=metrics)
@@ -257,11 +256,11 @@ def _rebuild_clip(model: Animator, clips: Clips, i: int) -> RebuiltClip:
     return RebuiltClip(clips.names[i], true, rebuilt, ratio.item(), int(copied.argmax()))
 
 
-def _draw_clips(model: Animator, ends: list[RebuiltClip], out: Path):
+def _draw_clips(model: Animator, ends: list[RebuiltClip], out: Path, device: torch.device):
     "comparison.png; best.png, worst.png (true above rebuilt); reconstruction.gif."
     source = torch.stack([clip.true[0] for clip in ends])
     driving = torch.stack([clip.true[clip.farthest] for clip in ends])
-    with evaluation_mode(model) as device:
+    with torch.inference_mode():
         step = model(source.to(device), driving.to(device))
     save_png(out / "comparison.png", comparison(step))
     for name, clip in zip(("best", "worst"), ends):
@@ -284,8 +283,9 @@ def reconstruct(
 ) -> dict:  # as `evaluate`, with ratio and name of the best and the worst clip
     "Rebuild held-out clips from their first frames: numbers; best and worst of 32 as images."
     out = user_path(out, "out")
+    on = pick_device(device)
     animator = model.eval() if isinstance(model, Animator) else load_animator(model)
-    animator.to(pick_device(device))
+    animator.to(on)
     source = as_source(data, animator.cfg.size, progress=progress)
     metrics: dict = evaluate(animator, source, limit, progress)
     n = min(limit or 32, 32)  # clips among which the best and the worst are looked for
@@ -295,6 +295,6 @@ def reconstruct(
     ends = [rebuilt[0], rebuilt[-1]]
     for name, clip in zip(("best", "worst"), ends):
         metrics |= {f"{name}_ratio": clip.ratio, f"{name}_clip": clip.name}
-    _draw_clips(animator, ends, out)
+    _draw_clips(animator, ends, out, on)
     save_json(out / "metrics.json", metrics)
     return metrics
