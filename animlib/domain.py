@@ -111,7 +111,7 @@ def describe_statistics(
 
 
 # %% ../nbs/12_practice/120c_domain.ipynb #c17
-_MARGIN = 1.25  # of the limit, over the largest distance of held-out frames
+_MARGIN = 1.15  # of the limit, over the largest distance of held-out frames
 _FOLDS = 4
 
 
@@ -189,7 +189,9 @@ def nearer_models(
         domain = read_domain(checked_header(path))
         if domain is not None:
             found[name] = (domain.distance_of(statistics).max() / domain.limit).item()
-    return sorted((name for name, part in found.items() if part <= 1), key=found.__getitem__)
+    return sorted(
+        (name for name, part in found.items() if part <= 1 / _MARGIN), key=found.__getitem__
+    )
 
 
 def advise_domain(
