@@ -18,15 +18,18 @@ __all__ = [
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from .animator import Animator
-from .core import InputError, Keypoints
+from .core import InputError, Keypoints, as_images
+from .domain import advise_domain
 from .inference import animate_frames, find_keypoints, inference_mode, ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
@@ -185,6 +188,17 @@ def _open_output(out, source, driving: Driving) -> VideoWriter:
     return VideoWriter(out, driving.fps, driving.sound, inputs)
 
 
+def _with_advice(model: Animator, images: Tensor, frames: Iterator) -> Iterator:
+    "The same driving frames, after a note where an input is unlike the training frames."
+    started = list(islice(frames, 1))
+    for first in started:
+        frame = as_images(torch.from_numpy(first))
+        sources = rearrange(images, "... c h w -> (...) c h w")
+        for line in advise_domain(model, sources, frame[None]):
+            note(line)
+    return chain(started, frames)
+
+
 def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) -> Iterator:
     "The same batches of frames, counted by a progress bar."
     options = dict(desc="animating", unit="frame", mininterval=0.5)
@@ -221,6 +235,7 @@ def animate(
         count = f"{source.used} of the {source.given}"
         note(f"{model.method} uses {count} source images: the first")
     frames = driving.frames(tuple(source.images.shape[-2:]), fit)
+    frames = _with_advice(model, source.images, iter(frames))
     made = animate_stream(model, source.images, frames, mode, best_frame, scale, batch, precision)
     made = _with_bar(made, driving.count, progress)
     if writer is None:

@@ -19,24 +19,23 @@ __all__ = [
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c03
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..animator import Animator, evaluation_mode
 from ..core import InputError
 from ..data.clips import Clips
 from ..data.identities import group_sampler, training_data
 from ..data.sources import DataSource, open_source
+from ..domain import measure_domain
 from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
 from ..inference import pick_device
 from ..losses.adversarial import discriminator_terms
-from ..losses.reconstruction import Term
 from ..models.registry import Method, configure, get_method, start_from_published
 from ..ranges import Count, Limit, Side, checked
 from ..storage import user_path, write_atomic
@@ -152,13 +151,14 @@ def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c17
-def _discriminator(paper: Method, cfg) -> tuple[nn.Module | None, Mapping[str, Term] | None]:
+def _discriminator(paper: Method, cfg) -> dict:  # arguments of `fit`
     "The discriminator and its losses, for a method that has one."
     network = paper.discriminator(cfg) if paper.discriminator else None
     if network is None:
-        return None, None
+        return {}
     own = paper.discriminator_losses
-    return network, own(network, cfg) if own else discriminator_terms(network)
+    losses = own(network, cfg) if own else discriminator_terms(network)
+    return {"discriminator": network, "discriminator_losses": losses}
 
 
 @checked
@@ -182,11 +182,11 @@ def train(
     paper = get_method(method)
     torch.manual_seed(training.seed)
     model = paper.build(cfg)
-    discriminator, discriminator_losses = _discriminator(paper, cfg)
+    adversary = _discriminator(paper, cfg)
     _begin(model, training, init, resume and RunState(user_path(run, "run")).newest_step() > 0)
     fit(
         model,
-        paper.losses(cfg, discriminator=discriminator),
+        paper.losses(cfg, discriminator=adversary.get("discriminator")),
         training_data(source.clips("train"), training),
         training,
         user_path(run, "run"),
@@ -195,10 +195,10 @@ def train(
         resume=resume,
         preview=Preview(run, source.clips("train")),
         sampler=group_sampler if training.sources else pair_sampler,
-        discriminator=discriminator,
-        discriminator_losses=discriminator_losses,
+        **adversary,
         tensorboard=tensorboard,
         progress=progress,
+        domain=measure_domain(source.clips("train")).header(),
         **({"init": Path(init).name} if init else {}),
     )
     return user_path(run, "run")
