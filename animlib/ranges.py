@@ -232,15 +232,10 @@ def describe(kind) -> str:  # such as 'a whole number from 1 to 2048'
     return _NAMES.get(kind) or inspect.formatannotation(origin or kind)
 
 
-_DECLARED: dict[Any, dict[str, Any]] = {}  # what was looked up already
-
-
 def declared_kinds(config: Any) -> dict[str, Any]:  # name of a field -> kind
     "What a dataclass declares."
-    if config not in _DECLARED:
-        kinds = get_type_hints(config, include_extras=True)
-        _DECLARED[config] = {option.name: kinds[option.name] for option in fields(config)}
-    return _DECLARED[config]
+    kinds = get_type_hints(config, include_extras=True)
+    return {option.name: kinds[option.name] for option in fields(config)}
 
 
 def check_value(
