@@ -154,6 +154,8 @@ def write_atomic(
 ):
     "`write(temporary path)`, to the disk, then rename: the file is there whole or not at all."
     path = user_path(path)
+    if not path.name:
+        raise InputError(f"{path}: expected a file to write, found a folder; name a file in it")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_name(path)

@@ -97,6 +97,11 @@ class AnchorDetector(JacobianDetector):
         sampling: Sampling = OURS,
     ):
         super().__init__(n_kp + n_intermediate + 1, cfg)
+        if set(cfg.ignored) - set(range(n_kp)) or len(set(cfg.ignored)) == n_kp:
+            raise InputError(
+                f"detector.ignored: expected some of the motion anchors 0 to {n_kp - 1}, "
+                f"found {cfg.ignored}; leave out those that are not there"
+            )
         self.n_kp = n_kp
         self.attention = None
         if n_intermediate:

@@ -573,7 +573,7 @@ ZOO = [
     ),
     *faults(
         "zoo.convert",
-        (*BAD_CHECKPOINTS, "parity/test_parity_tpsmm.py", *FOMM),
+        (*BAD_CHECKPOINTS, "parity/test_parity_motion_transformer.py", *FOMM),
         ("two for one place", "if ours in theirs:", "if False:"),
         ("any computed tensor", "not torch.allclose(found, compute(cfg), atol=1e-4)", "False"),
         ("another method's yaml", "if seems != method:", "if False:"),
