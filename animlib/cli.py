@@ -177,6 +177,8 @@ def _add_convert(subparsers):
     corners = "how the weights sampled when they were trained; left out: as the method was released"
     yes_or_no = argparse.BooleanOptionalAction
     add("--align-corners", dest="corners", action=yes_or_no, help=corners)
+    size = "side of its frames in pixels, such as 384; left out: what the yaml says, or 256"
+    add("--size", type=count, metavar="N", help=size)
 
 
 def _add_data(subparsers):

@@ -224,7 +224,7 @@ def convert_command(args: Namespace):
     "An official checkpoint as one of ours."
     from animlib.zoo.convert import convert
 
-    convert(args.checkpoint, args.config, args.out, args.method, args.corners)
+    convert(args.checkpoint, args.config, args.out, args.method, args.corners, args.size)
     print(f"{args.out}: converted; animlib animate --model {args.out} animates with it")
 
 

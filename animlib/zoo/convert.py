@@ -115,13 +115,14 @@ def from_official(
     checkpoint: Checkpoint,  # path, or modules: name -> tensor name -> tensor
     config: Mapping | str | Path,  # path of the yaml, or a dict in its layout
     align_corners: bool | None = None,  # False: as the official code runs under torch 1.3 and later
+    size: int | None = None,  # side of its frames, pixels; None: what the yaml says
 ) -> Animator:  # in eval mode; `.info['official']` says where it came from
     "A model with official weights, every tensor accounted for."
     tree = read_yaml(config)
     method = _official_method(method, tree)
     facts = OFFICIAL[method]
     modules, where = _opened(checkpoint)
-    cfg = official_cfg(method, tree, align_corners)
+    cfg = official_cfg(method, tree, align_corners, size)
     optional = [module for module in facts.optional if module in modules]
     for module in optional:
         cfg = set_options(cfg, facts.optional[module])
@@ -177,6 +178,7 @@ def convert(
     out: str | Path,  # .safetensors to write
     method: str | None = None,  # None: guessed from the config
     align_corners: bool | None = None,  # as in `from_official`
+    size: int | None = None,  # as in `from_official`
 ) -> Path:  # out
     "An official checkpoint as one of our files, with its provenance in the header."
     out = user_path(out, "out")
@@ -185,7 +187,7 @@ def convert(
             f"{out}: expected a name that ends in .safetensors, found "
             f"{out.suffix or 'no suffix'!r}; rename it"
         )
-    model = from_official(method, checkpoint, config, align_corners)
+    model = from_official(method, checkpoint, config, align_corners, size)
     try:
         save_model(out, model, **model.info)
     except OSError as e:

@@ -554,9 +554,9 @@ X2FACE = dict(ngf=64, inner_nc=128)
 
 
 def _of(method: str, files: dict):
-    "The files of a method that leave the size open, or name one for all: that of the paper."
+    "The files of a method that leave the size to their data, of 256 px or, by the name, 384."
     for name, (tree, variant, *expected) in files.items():
-        yield Released(method, name, tree, 256, variant, *expected)
+        yield Released(method, name, tree, 384 if "384" in name else 256, variant, *expected)
 
 
 def _sized(method: str, files: dict):

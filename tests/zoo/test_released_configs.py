@@ -14,6 +14,7 @@ from project_files import ROOT
 from released import RELEASED, tree_of
 
 from animlib.core import InputError
+from animlib.media.files import note_once
 from animlib.options import option_values, set_options
 from animlib.zoo.files import read_config
 from animlib.zoo.official.config import OFFICIAL, guess_method, official_cfg, read_yaml
@@ -34,13 +35,32 @@ def test_it_is_recognised_and_read(released, tmp_path):
     path.write_text(yaml.safe_dump(released.tree))
 
     tree = read_yaml(path)
-    cfg = official_cfg(released.method, path)
+    cfg = official_cfg(released.method, path, size=released.size)
 
     assert guess_method(tree) == released.method
     assert cfg.size == released.size
     options = option_values(cfg)
     assert {name: options[name] for name in released.expected} == released.expected
     assert read_config(json.loads(json.dumps(asdict(cfg))), cfg) == cfg
+
+
+@every_file
+def test_a_size_is_read_or_noted(released, capsys):
+    "A file that leaves the size of its frames to the data is for 256 px, and that is said."
+    note_once.cache_clear()
+
+    size = official_cfg(released.method, released.tree).size
+
+    noted = "names no size of frames" in capsys.readouterr().err
+    assert size == (256 if noted else released.size)
+    assert noted or released.method in (
+        "monkeynet",
+        "motion_transformer",
+        "x2face",
+        "fomm",
+        "dam",
+        "hdam",
+    )
 
 
 def listed_modules(released) -> dict:

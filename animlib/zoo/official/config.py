@@ -14,7 +14,7 @@ from typing import Any
 
 from ...core import InputError, nearest
 from ...geometry import Sampling
-from ...media.files import sniff
+from ...media.files import note_once, sniff
 from ...models.registry import get_method
 from ...options import declared_value, option_kinds, read_options, set_options
 from ...ranges import Side
@@ -160,14 +160,20 @@ def _our_options(facts: Official, given: Mapping, kinds: Mapping) -> dict[str, A
 
 
 def _frame_size(tree: Mapping, default: int) -> int:
-    "Side of the frames it was trained on."
+    "Side of the frames it was trained on; many files leave it to their data, which is noted."
     where = "config: dataset_params"
     dataset = declared_value(tree.get("dataset_params") or {}, dict, where)
-    shape = declared_value(dataset.get("frame_shape") or [default], list, f"{where}.frame_shape")
+    if not dataset.get("frame_shape"):
+        note_once(
+            f"config: names no size of frames, {default} px is taken; "
+            "size (--size) says for which size a model is"
+        )
+        return default
+    shape = declared_value(dataset["frame_shape"], list, f"{where}.frame_shape")
     return declared_value(shape[0], Side, f"{where}.frame_shape")
 
 
-def _convert_options(method: str, tree: Mapping, align_corners: bool | None):
+def _convert_options(method: str, tree: Mapping, align_corners: bool | None, size: int | None):
     "Their options as our config."
     facts = OFFICIAL[method]
     paper = get_method(method).presets["paper"][0]
@@ -176,7 +182,8 @@ def _convert_options(method: str, tree: Mapping, align_corners: bool | None):
     ours = _our_options(facts, given, kinds)
     resize = ours.pop("resize", "bilinear")
     # the size that a model is built for stands before that of its data
-    size = ours.pop("size", None) or _frame_size(tree, paper.size)
+    stated = ours.pop("size", None)
+    size = size or stated or _frame_size(tree, paper.size)
     size = declared_value(size, Side, "config: size of the frames")
     corners = facts.corners if align_corners is None else align_corners
     sampling = Sampling(corners, facts.resize_as_corners and corners, resize)
@@ -189,8 +196,9 @@ def official_cfg(
     method: str,  # a key of OFFICIAL
     config: Mapping | str | Path,  # yaml, or a dict in its layout
     align_corners: bool | None = None,  # how images are read; None: as the weights were trained
+    size: int | None = None,  # side of its frames, pixels; None: what the yaml says
 ):  # our config
     "Our config for an official one."
     tree = read_yaml(config)
     with readable("config", "the layout of a released yaml", _YAML_CURE, "another one"):
-        return _convert_options(method, tree, align_corners)
+        return _convert_options(method, tree, align_corners, size)
