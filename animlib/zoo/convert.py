@@ -18,10 +18,11 @@ from ..animator import Animator
 from ..core import InputError, nearest, required
 from ..models.registry import get_method
 from ..options import set_options
+from ..process import note
 from ..storage import sha256, user_path
 from ..training.state import save_model
 from .checkpoint import checkpoint_modules, read_official
-from .official.config import OFFICIAL, guess_method, official_cfg, read_yaml
+from .official.config import OFFICIAL, guess_method, names_size, official_cfg, read_yaml
 from .official.facts import Official, rename
 from .tensors import account, build_quietly, fill, skeleton
 
@@ -134,6 +135,10 @@ def from_official(
     model = build_quietly(method, cfg, "config").float()
     assert isinstance(model, Animator)  # official checkpoints are models of a method
     fill(model, tensors, where, _COUNTERS, theirs)
+    if size is None and not names_size(tree):
+        note(
+            f"config: names no size of frames, {cfg.size} px is taken; size (--size) gives another"
+        )
     provenance = dict(
         method=method,
         source=facts.source,

@@ -14,10 +14,9 @@ from project_files import ROOT
 from released import RELEASED, tree_of
 
 from animlib.core import InputError
-from animlib.media.files import note_once
 from animlib.options import option_values, set_options
 from animlib.zoo.files import read_config
-from animlib.zoo.official.config import OFFICIAL, guess_method, official_cfg, read_yaml
+from animlib.zoo.official.config import OFFICIAL, guess_method, names_size, official_cfg, read_yaml
 from animlib.zoo.official.facts import rename
 from animlib.zoo.tensors import account, skeleton
 
@@ -45,22 +44,11 @@ def test_it_is_recognised_and_read(released, tmp_path):
 
 
 @every_file
-def test_a_size_is_read_or_noted(released, capsys):
-    "A file that leaves the size of its frames to the data is for 256 px, and that is said."
-    note_once.cache_clear()
-
+def test_a_size_that_is_named_is_read(released):
+    "A file that leaves the size of its frames to the data is for 256 px unless it is given."
     size = official_cfg(released.method, released.tree).size
 
-    noted = "names no size of frames" in capsys.readouterr().err
-    assert size == (256 if noted else released.size)
-    assert noted or released.method in (
-        "monkeynet",
-        "motion_transformer",
-        "x2face",
-        "fomm",
-        "dam",
-        "hdam",
-    )
+    assert size == (released.size if names_size(released.tree) else 256)
 
 
 def listed_modules(released) -> dict:
