@@ -76,7 +76,8 @@ FOUND = re.compile(r"(?<![\w.])\d*\.?\d+(?:e-\d+)?(?![\w.])")
 
 def measured_cells(text: str) -> list[str]:
     "Cells of a text's tables below a heading that says they were measured."
-    found, column = [], None
+    found = []
+    column = None
     for line in text.splitlines():
         row = [o.strip() for o in line.strip("|").split("|")] if line.startswith("|") else []
         titles = [i for i, title in enumerate(row) if "measured" in title and title[:3] != "not"]
@@ -99,8 +100,8 @@ def unsupported(cells: tuple[Cell, ...]) -> list[str]:
     "Measured numbers in a chapter's tables that none of its cells checks or prints."
     done = "\n".join(f"{cell.source} {cell.outputs}" for cell in cells if cell.kind == "code")
     known = {float(found) for found in FOUND.findall(done.replace("\\n", "\n"))}
-    texts = [cell.source for cell in cells if cell.kind == "markdown"]
-    said = {x for text in texts for cell in measured_cells(text) for x in NUMBER.findall(cell)}
+    text = "\n\n".join(cell.source for cell in cells if cell.kind == "markdown")
+    said = set(NUMBER.findall(" ".join(measured_cells(text))))
     return sorted(x for x in said if not is_known(x, known))
 
 
