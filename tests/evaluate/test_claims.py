@@ -1,9 +1,10 @@
 "No order is claimed inside the spread of one seed, and what a chapter says of a table is checked."
 
 import json
+import re
 
 import pytest
-from project_files import ROOT, chapters, read_cells
+from project_files import ROOT, Cell, chapters, code, markdown, read_cells
 
 from animlib.evaluate.tables import SPREAD, SPREAD_OF, are_level, in_order, row_values
 
@@ -67,3 +68,57 @@ def test_a_chapter_with_a_stored_table_checks_its_sentences(path):
     code = code_of(path)
 
     assert "in_order(" in code or "are_level(" in code
+
+
+NUMBER = re.compile(r"(?<![\w.])\d*\.\d+(?![\w.])")  # such as 0.84 and .5
+FOUND = re.compile(r"(?<![\w.])\d*\.?\d+(?:e-\d+)?(?![\w.])")
+
+
+def measured_cells(text: str) -> list[str]:
+    "Cells of a text's tables below a heading that says they were measured."
+    found = []
+    column = None
+    for line in text.splitlines():
+        row = [o.strip() for o in line.strip("|").split("|")] if line.startswith("|") else []
+        titles = [i for i, title in enumerate(row) if "measured" in title and title[:3] != "not"]
+        if not row:
+            column = None
+        elif column is None:
+            column = titles[-1] if titles else len(row)
+        else:
+            found += row[column : column + 1]
+    return found
+
+
+def is_known(number: str, known: set[float]) -> bool:
+    "Whether a number that was computed, checked or printed rounds to this one."
+    half = 0.51 * 10 ** -len(number.split(".")[1])
+    return any(abs(value - float(number)) < half for value in known)
+
+
+def unsupported(cells: tuple[Cell, ...]) -> list[str]:
+    "Measured numbers in a chapter's tables that none of its cells checks or prints."
+    done = "\n".join(f"{cell.source} {cell.outputs}" for cell in cells if cell.kind == "code")
+    known = {float(found) for found in FOUND.findall(done.replace("\\n", "\n"))}
+    text = "\n\n".join(cell.source for cell in cells if cell.kind == "markdown")
+    said = set(NUMBER.findall(" ".join(measured_cells(text))))
+    return sorted(x for x in said if not is_known(x, known))
+
+
+TYPED = markdown(
+    "| option | effect, measured |\n|---|---|\n| `stiff` of 0.3 | L1 at 0.843 of copying |"
+)
+
+
+def test_typed_numbers_are_found():
+    assert unsupported((TYPED,)) == unsupported((TYPED, code("x = 0.9"))) == ["0.843"]
+    assert unsupported((TYPED, code("assert round(l1, 3) == 0.843"))) == []
+    assert unsupported((TYPED, code("l1", outputs=({"text": "L1: 0.8428\n"},)))) == []
+    assert unsupported((markdown(TYPED.source.replace("effect, measured", "a guess")),)) == []
+
+
+@pytest.mark.parametrize(
+    "path", [o for o in chapters() if o.parent.name[:2] in METHODS], ids=lambda path: path.stem
+)
+def test_what_a_table_says_was_measured_is_checked_or_printed(path):
+    assert not unsupported(read_cells(path))
