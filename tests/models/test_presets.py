@@ -12,7 +12,7 @@ import pytest
 import torch
 from released import RELEASED, Released, tree_of
 
-from animlib.models.registry import configure, get_method, method_names
+from animlib.models.registry import configure, get_method, method_names, variant_options
 from animlib.options import option_values, set_options
 from animlib.training.config import in_steps
 from animlib.zoo.official.config import OFFICIAL, official_cfg
@@ -364,3 +364,14 @@ def test_a_width_that_drifts_is_found():
     nemo = next(o for o in RELEASED if (o.method, o.name) == ("monkeynet", "nemo"))
     cfg = set_options(_preset("monkeynet", "nemo")[0], {"dense.max_width": 1024})
     assert _unlike(cfg, nemo) - set(ALLOWED["monkeynet"] | TORCH) == {"dense.max_width"}
+
+
+HDAM = [o for o in COMPARED if o.method == "hdam"]
+
+
+@pytest.mark.parametrize("released", HDAM, ids=lambda o: o.name)
+def test_hdams_released_variant_is_the_released_config(released):
+    "On every data set; the anchors to be ignored are those of one training, and stay out."
+    cfg, _ = _preset("hdam", _released_data(released))
+    cfg = set_options(cfg, variant_options("hdam", "all of the released code", cfg))
+    assert _unlike(cfg, released) <= {"detector.ignored", *TORCH}
