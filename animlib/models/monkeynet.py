@@ -188,26 +188,31 @@ _64 = MonkeynetCfg(  # the sets of section 4: no network is smaller than the fra
     generator=UNetCfg(depth=5, pose_scale=1.0),
     sampling=Sampling(resize="nearest"),  # the flow: section 3.3
 )
-_bair = replace(  # heatmaps divided by their sums, the warped source is compared, too
+_nemo = replace(  # as released: half as wide where networks are widest
     _64,
-    dense=replace(_64.dense, norm=0.0),
-    generator=replace(_64.generator, norm=0.0),
+    detector=replace(_64.detector, max_width=512),
+    dense=replace(_64.dense, max_width=512),
+    generator=replace(_64.generator, max_width=512),
+)
+_bair = replace(  # heatmaps divided by their sums, the warped source is compared, too
+    _nemo,
+    dense=replace(_nemo.dense, norm=0.0),
+    generator=replace(_nemo.generator, norm=0.0),
     discriminator=MonkeynetDiscriminatorCfg(norm=0.0),
     loss=MonkeynetLossCfg(deformed=10.0),
 )
-_mgif = replace(  # frames of 128 px; its networks, which are not stated, see 64
+_mgif = replace(  # as released: the motion network reads offsets, too; a level more for 128 px
     _64,
     size=128,
-    detector=replace(_64.detector, scale=0.5),
-    dense=replace(_64.dense, scale=0.5),
-    generator=replace(_64.generator, depth=6, pose_scale=0.5),
+    dense=replace(_64.dense, offset=True),
+    generator=replace(_64.generator, depth=6),
 )
 
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #v01
 _training = TrainCfg(epochs=750, batch=32, milestones=(500 / 750,), jitter=0.0, hue=0.0)
 presets |= {  # released configs; what one leaves open (repeats, batch, epochs) is as for Tai-Chi
     "paper-taichi": (_64, _training),
-    "paper-nemo": (_64, _training),
+    "paper-nemo": (_nemo, _training),
     "paper-bair": (_bair, replace(_training, epochs=15, milestones=(10 / 15,))),
     # frames of a gif are enlarged and recoloured, as its authors do in FOMM
     "paper-mgif": (_mgif, replace(_training, batch=64, resize=0.1, hue=0.5)),
@@ -217,7 +222,7 @@ presets |= {  # released configs; what one leaves open (repeats, batch, epochs) 
         replace(_training, epochs=20, batch=20, milestones=()),
     ),
 }
-presets["paper"] = presets["paper-vox"]
+presets["paper"] = presets["paper-taichi"]
 
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #c16a
 _no_adversary = {"adversarial": 0.0, "matching": 0.0, "matching_last": 0.0}

@@ -171,6 +171,7 @@ METHOD = Method(
 _still = MotionTransformerCfg(  # section 3.3: mask losses on TaiChiHD alone
     background=BackgroundCfg(kind="zero"), loss=MotionTransformerLossCfg(masks=0.0)
 )
+_plain = replace(_still, generator=GeneratorCfg(skips=False))  # as released
 _training = TrainCfg(  # section 4: ImageNet's HRNet, rate / 10 at 60 and 90; clipped as released
     epochs=100,
     batch=64,
@@ -187,9 +188,9 @@ presets |= {  # data sets of section 4; repeats, batch and changes of the frames
     ),
     "paper-vox": (_still, replace(_training, repeats=150)),
     "paper-ted": (
-        replace(_still, size=384),
+        replace(_plain, size=384),
         replace(_training, repeats=150, batch=56, rotate=20.0),
     ),
-    "paper-mgif": (_still, replace(_gifs, repeats=50)),
+    "paper-mgif": (_plain, replace(_gifs, repeats=50)),
 }
 presets["paper"] = presets["paper-taichi"]

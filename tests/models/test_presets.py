@@ -10,9 +10,12 @@ from types import EllipsisType
 
 import pytest
 import torch
+from released import RELEASED, Released, tree_of
 
-from animlib.models.registry import configure, get_method, method_names
+from animlib.models.registry import configure, get_method, method_names, variant_options
+from animlib.options import option_values, set_options
 from animlib.training.config import in_steps
+from animlib.zoo.official.config import OFFICIAL, official_cfg
 
 Open = EllipsisType
 
@@ -92,7 +95,7 @@ FACTS = {
     },
 }
 FACTS["hdam"] = FACTS["dam"]
-MAIN = dict(dam="taichi", hdam="taichi", motion_transformer="taichi")  # `paper`; others: vox
+MAIN = dict.fromkeys(("monkeynet", "dam", "hdam", "motion_transformer"), "taichi")  # others: vox
 ALL = [(method, data) for method in FACTS for data in FACTS[method]]
 
 
@@ -186,11 +189,13 @@ def test_gradients_are_clipped_as_released():
 
 def test_monkeynet_follows_its_paper_at_64_px():
     "Section 3.3: the flow by nearest neighbour; 3.6: the driving's covariances; full scale."
-    for data in ("taichi", "nemo", "bair"):
+    main = get_method("monkeynet").presets["paper"][0]
+    assert (main.size, main.sampling.resize) == (64, "nearest")
+    for data in ("taichi", "nemo", "bair", "mgif"):
         cfg, _ = _preset("monkeynet", data)
         assert cfg.sampling.resize == "nearest" and cfg.spread.from_driving
         assert cfg.detector.scale == cfg.dense.scale == cfg.generator.pose_scale == 1
-        assert cfg.generator.depth == 5
+        assert cfg.generator.depth == (6 if data == "mgif" else 5)
     assert _preset("monkeynet", "bair")[0].loss.deformed == 10
     assert _preset("monkeynet", "bair")[0].generator.norm == 0  # the sum of each map
     assert _preset("monkeynet", "vox")[0].sampling.resize == "bilinear"  # released: trilinear
@@ -243,6 +248,7 @@ def test_motion_transformer_starts_from_imagenet_and_counts_its_patches():
     for data in FACTS["motion_transformer"]:
         cfg, training = _preset("motion_transformer", data)
         assert training.pretrained and cfg.backbone.width == 32
+        assert cfg.generator.skips == (data in ("taichi", "vox"))
         patches = (cfg.size // (4 * cfg.transformer.patch)) ** 2
         assert patches == (576 if cfg.size == 384 else 256)
         assert cfg.loss.masks == (0.1 if data == "taichi" else 0.0)
@@ -255,3 +261,117 @@ def test_steps_of_a_data_set():
     "FOMM on TaiChiHD, whose 2867 training clips are 2867 identities here."
     _, training = _preset("fomm", "taichi")
     assert in_steps(training, 2867).steps == 100 * (150 * 2867 // 30) == 1_433_500
+
+
+# ---- every option against the released configs ----
+SAME_DATA = {"moving-gif": "mgif", "voxceleb1": "vox", "UnwrapMosaic": "vox"}  # names of files
+TORCH = {  # all methods
+    "sampling.corners": "how the torch of its time read images",
+    "sampling.resize_corners": "how the torch of its time resized maps",
+}
+DAM = {
+    "loss.warped": "the paper warps the driving frame",
+    "loss.second_pass": "a loss that is not in the paper",
+}
+ALLOWED: dict[str, dict[str, str]] = {  # method -> option that differs from the released: why
+    "x2face": {},
+    "monkeynet": {
+        "spread.factor": "eq. 2 has no half",
+        "spread.from_driving": "section 3.6",
+        "loss.detach": "section 3.5",
+        "loss.matching_last": "section 3.5: one weight for every layer",
+    },
+    "fomm": {  # where nothing is trained against a discriminator
+        "loss.matching": "a weight that stands in the config and is not used",
+        "discriminator.spectral": "of a discriminator that is not made",
+    },
+    "mraa": {},
+    "tpsmm": {
+        "motion.stiff": "its splines pass through their points",
+        "motion.stiff_sides": "its splines pass through their points",
+        "dropout.rescale": "eq. 7 and 8 keep the expected sum; without effect as released",
+        "loss.warp_masked": "eq. 13 has no mask",
+    },
+    "dam": DAM | {"loss.min_coverage": "HDAM's; DAM has no attention"},
+    "hdam": DAM
+    | {
+        "loss.motion_prior": "eq. 15: weight 1",
+        "loss.intermediate_prior": "eq. 15: weight 1; eq. 14 is a sum",
+        "loss.overlap": "a loss that is not in the paper",
+        "loss.coverage": "a loss that is not in the paper",
+        "detector.attention_divisor": "the number of features, as attention is defined",
+        "detector.ignored": "anchors of one training, chosen after it",
+    },
+    "motion_transformer": {
+        "transformer.positions": "added once; before every layer as released",
+        "transformer.tokens": "one token for place and matrix; two as released",
+        "loss.matrices": "of points alone",
+        "loss.each": "eq. 11 has no such weight",
+        "loss.masks": "section 3.3: a weight of 0.1",
+    },
+}
+# `adv`: another training of the same networks, with a discriminator
+COMPARED = [o for o in RELEASED if "adv" not in o.name]
+
+
+def _released_data(released: Released) -> str:
+    "The data set of a yaml: the longest of its method that its name begins with."
+    name = SAME_DATA.get(released.name, released.name)
+    return max((data for data in FACTS[released.method] if name.startswith(data)), key=len)
+
+
+def _released_cfg(released: Released):
+    "What a yaml says of the model, of its discriminator, and of the weights of its losses."
+    tree = tree_of(released)
+    cfg = official_cfg(released.method, tree)
+    return set_options(cfg, OFFICIAL[released.method].discriminator_options(tree))
+
+
+def _unlike(cfg, released: Released) -> set[str]:
+    "Options that differ; the side of the frames only where the yaml names one."
+    found, known = (option_values(o) for o in (cfg, _released_cfg(released)))
+    differing = {name for name, value in known.items() if found[name] != value}
+    named = released.tree.get("dataset_params", {}).get("frame_shape") is not None
+    return differing if named else differing - {"size"}
+
+
+def test_every_released_data_set_has_a_preset():
+    "Those without a released config are known."
+    compared = {(released.method, _released_data(released)) for released in COMPARED}
+    alone = {o for o in ALL if o not in compared}
+    no_code = {("pose_attentive", data) for data in FACTS["pose_attentive"]}
+    assert alone == no_code | {("dam", "taichi-512"), ("hdam", "taichi-512")}
+
+
+@pytest.mark.parametrize("released", COMPARED, ids=lambda o: f"{o.method}-{o.name}")
+def test_presets_are_the_released_networks(released):
+    "Every option, sizes of the networks included; what the paper says otherwise is listed."
+    cfg, _ = _preset(released.method, _released_data(released))
+    assert not _unlike(cfg, released) - set(ALLOWED[released.method] | TORCH)
+
+
+@pytest.mark.parametrize("method", ALLOWED)
+def test_every_allowed_difference_is_one(method):
+    "What no preset does otherwise must leave the list."
+    found: set[str] = set()
+    for released in COMPARED:
+        if released.method == method:
+            found |= _unlike(_preset(method, _released_data(released))[0], released)
+    assert found - set(TORCH) == set(ALLOWED[method])
+
+
+def test_a_width_that_drifts_is_found():
+    nemo = next(o for o in RELEASED if (o.method, o.name) == ("monkeynet", "nemo"))
+    cfg = set_options(_preset("monkeynet", "nemo")[0], {"dense.max_width": 1024})
+    assert _unlike(cfg, nemo) - set(ALLOWED["monkeynet"] | TORCH) == {"dense.max_width"}
+
+
+HDAM = [o for o in COMPARED if o.method == "hdam"]
+
+
+@pytest.mark.parametrize("released", HDAM, ids=lambda o: o.name)
+def test_hdams_released_variant_is_the_released_config(released):
+    "On every data set; the anchors to be ignored are those of one training, and stay out."
+    cfg, _ = _preset("hdam", _released_data(released))
+    cfg = set_options(cfg, variant_options("hdam", "all of the released code", cfg))
+    assert _unlike(cfg, released) <= {"detector.ignored", *TORCH}

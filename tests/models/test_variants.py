@@ -133,6 +133,26 @@ def test_variants_hold_at_every_preset(method):
             assert set(changed) <= allowed, (preset, name)
 
 
+# What a preset of a data set already is: (method, variant) -> the sets on which it changes nothing.
+SAME = {
+    ("pose_attentive", "with discriminator"): {"vox", "taichi", "bair"},
+    ("mraa", "no background"): {"mgif"},
+    ("dam", "no background"): {"vox", "fashion", "mgif"},
+    ("hdam", "4 intermediate"): {"mgif"},
+    ("motion_transformer", "no mask losses"): {"vox", "ted", "mgif"},
+}
+
+
+@pytest.mark.parametrize("method", MODULES)
+def test_variants_that_change_nothing_on_a_data_set_are_known(method):
+    found: dict[tuple[str, str], set[str]] = {}
+    for preset in get_method(method).presets:
+        if preset.startswith("paper-"):
+            for name in get_method(method).variants.keys() - variants_of(method, preset).keys():
+                found.setdefault((method, name), set()).add(preset.removeprefix("paper-"))
+    assert found == {key: sets for key, sets in SAME.items() if key[0] == method}
+
+
 @pytest.mark.parametrize(("variant", "millions"), TABLE_5.items())
 def test_parameters_of_table_5(variant, millions):
     cfg, _ = configure("motion_transformer", "paper")

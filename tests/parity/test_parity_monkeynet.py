@@ -493,11 +493,11 @@ def test_published_checkpoints_are_accounted_for():
     assert model.cfg.n_kp == 10
     assert model.cfg.sampling == Sampling(True, False)
     assert model.stride == 128
-    assert count(build("monkeynet", "paper")) == count(model)
+    assert count(build("monkeynet", "paper-vox")) == count(model)
 
 
 def test_published_discriminators_are_accounted_for():
     state = make_state(GOLDEN.published, zeros)
     official, _ = discriminator_from_official("monkeynet", state, official_config())
-    ours = monkeynet.discriminator(build("monkeynet", "paper").cfg)
+    ours = monkeynet.discriminator(build("monkeynet", "paper-vox").cfg)
     assert_counts(dict(official=(official, 1_719_489), ours=(ours, 1_719_489)))

@@ -150,3 +150,11 @@ def test_any_option_with_any_wrong_value_is_understood_or_refused(method):
                 official_cfg(method, tree)
             except InputError as error:
                 assert "\n" not in str(error) and "config" in str(error)
+
+
+def test_what_monkeynets_yaml_leaves_open_is_as_at_256_px():
+    "Its paper's own frames have 64 px; the released code's have 256."
+    released = next(r for r in RELEASED if (r.method, r.name) == ("monkeynet", "vox"))
+    tree = tree_of(released)
+    del tree["dataset_params"]["frame_shape"]
+    assert official_cfg("monkeynet", tree) == official_cfg("monkeynet", released.tree)

@@ -183,19 +183,19 @@ def _frame_size(tree: Mapping, default: int) -> int:
 def _convert_options(method: str, tree: Mapping, align_corners: bool | None, size: int | None):
     "Their options as our config."
     facts = OFFICIAL[method]
-    paper = get_method(method).presets["paper"][0]
+    preset = get_method(method).presets[facts.preset][0]
     given = official_options(method, tree)
-    kinds = option_kinds(paper)
+    kinds = option_kinds(preset)
     ours = _our_options(facts, given, kinds)
     resize = ours.pop("resize", "bilinear")
     # the size that a model is built for stands before that of its data
     stated = ours.pop("size", None)
-    size = size or stated or _frame_size(tree, paper.size)
+    size = size or stated or _frame_size(tree, preset.size)
     size = declared_value(size, Side, "config: size of the frames")
     corners = facts.corners if align_corners is None else align_corners
     sampling = Sampling(corners, facts.resize_as_corners and corners, resize)
     ours |= dict(facts.ours) | dict(facts.whole(tree))
-    cfg = set_options(paper, read_options(ours, kinds, "config: "))
+    cfg = set_options(preset, read_options(ours, kinds, "config: "))
     return replace(cfg, size=size, sampling=sampling)
 
 

@@ -53,6 +53,7 @@ class Official:
     rules: tuple[tuple[str, Any], ...]  # tensor names: regex -> replacement, applied in order
     corners: bool  # how the torch of the published weights read images: `Sampling.corners`
     resize_as_corners: bool = False  # maps are resized by the same rule; False: never so
+    preset: str = "paper"  # of ours: what their config leaves open
     root: str = "model_params"  # where in the config the options stand; '': at its top
     more: Mapping[str, Callable] = field(default_factory=dict)  # option -> function to ours
     ours: Mapping[str, Any] = field(default_factory=dict)  # options the released code settles

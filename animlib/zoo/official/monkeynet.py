@@ -154,6 +154,7 @@ OFFICIAL = Official(
     unused=("discriminator",),
     rules=_RULES,
     corners=True,
+    preset="paper-vox",  # frames of 256 px
     more=_MORE,
     ours={"spread.factor": 0.5, "spread.from_driving": False, "loss.detach": False},
     tensor=without_time,
