@@ -188,15 +188,17 @@ def _open_output(out, source, driving: Driving) -> VideoWriter:
     return VideoWriter(out, driving.fps, driving.sound, inputs)
 
 
-def _with_advice(model: Animator, images: Tensor, frames: Iterator) -> Iterator:
-    "The same driving frames, after a note where an input is unlike the training frames."
+def _with_advice(model: Animator, images: Tensor, frames: Iterator, stream: Callable) -> Iterator:
+    "The batches of a stream; after the first, a note where an input is unlike the training frames."
     started = list(islice(frames, 1))
+    made = stream(chain(started, frames))
+    yield from islice(made, 1)  # of an input that is refused nothing more is said
     for first in started:
         frame = as_images(torch.from_numpy(first))
         sources = rearrange(images, "... c h w -> (...) c h w")
         for line in advise_domain(model, sources, frame[None]):
             note(line)
-    return chain(started, frames)
+    yield from made
 
 
 def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) -> Iterator:
@@ -235,8 +237,9 @@ def animate(
         count = f"{source.used} of the {source.given}"
         note(f"{model.method} uses {count} source images: the first")
     frames = driving.frames(tuple(source.images.shape[-2:]), fit)
-    frames = _with_advice(model, source.images, iter(frames))
-    made = animate_stream(model, source.images, frames, mode, best_frame, scale, batch, precision)
+    options = dict(mode=mode, best_frame=best_frame, scale=scale, batch=batch, precision=precision)
+    stream = partial(animate_stream, model, source.images, **options)
+    made = _with_advice(model, source.images, iter(frames), stream)
     made = _with_bar(made, driving.count, progress)
     if writer is None:
         return Video(torch.from_numpy(np.concatenate(list(made))), driving.fps, driving.sound)

@@ -9,7 +9,7 @@ import pytest
 from project_files import ROOT
 
 FILES = ["setup.py", "pyproject.toml", "settings.ini", "README.md", "LICENSE"]
-SHOW = "import animlib; print(animlib.__file__)"
+SHOW = "import importlib.util; print(importlib.util.find_spec('animlib').origin)"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_no_folder_hides_an_editable_install(clone, tmp_path):
     code = f"import site; site.addsitedir({str(site)!r}); {SHOW}"
     for folder in (clone.parent, clone, tmp_path):
         done = subprocess.run(
-            [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, ''); {code}"],
+            [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, ''); {code}"],
             cwd=folder,
             capture_output=True,
             text=True,
