@@ -237,8 +237,16 @@ def animate(
         count = f"{source.used} of the {source.given}"
         note(f"{model.method} uses {count} source images: the first")
     frames = driving.frames(tuple(source.images.shape[-2:]), fit)
-    options = dict(mode=mode, best_frame=best_frame, scale=scale, batch=batch, precision=precision)
-    stream = partial(animate_stream, model, source.images, **options)
+    stream = partial(
+        animate_stream,
+        model,
+        source.images,
+        mode=mode,
+        best_frame=best_frame,
+        scale=scale,
+        batch=batch,
+        precision=precision,
+    )
     made = _with_advice(model, source.images, iter(frames), stream)
     made = _with_bar(made, driving.count, progress)
     if writer is None:

@@ -36,7 +36,7 @@ def pick_device(
         device = torch.device(kinds[0] if str(name) == "auto" else name)
         count = torch.cuda.device_count() if device.type == "cuda" else 1
         found = device.type in kinds and (device.index or 0) < count
-    except RuntimeError:  # no name of a device
+    except (RuntimeError, TypeError):  # no name of a device
         found = False
     if not found:
         raise InputError(

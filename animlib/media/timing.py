@@ -27,19 +27,21 @@ class _Clock:
         self.name = name
         self.last: float | None = None  # start of the frame before, as the file states it
         self.time = 0.0  # the same, without breaks
+        self.started = False
 
     def step(self, start: float | None) -> float:
         "Where a frame begins, counted in steps."
-        gap = 1 / self.fps
+        gap = 1 / self.fps if self.started else 0.0
         if start is not None and self.last is not None:
             gap = start - self.last
             if not 0 <= gap <= MAX_GAP:
                 note_once(f"{self.name}: its times jump; the jumps are left out")
                 gap = 1 / self.fps
-        if start is not None and self.last is None:
-            gap = 0.0
+        if start is None and self.last is not None:
+            start = self.last + gap  # a frame without a time: one step after the frame before it
+        self.started = True
         self.time += gap
-        self.last = start if start is not None else self.last
+        self.last = start
         return self.time * self.fps
 
 

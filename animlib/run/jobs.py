@@ -184,7 +184,7 @@ def train(
     model = paper.build(cfg)
     adversary = _discriminator(paper, cfg)
     _begin(model, training, init, resume and RunState(user_path(run, "run")).newest_step() > 0)
-    fit(
+    fit(  # type: ignore[arg-type]  # for mypy the last line might give any argument
         model,
         paper.losses(cfg, discriminator=adversary.get("discriminator")),
         training_data(source.clips("train"), training),

@@ -191,6 +191,20 @@ def test_a_photo_in_tiles_is_an_error_that_says_so(tmp_path, monkeypatch):
     assert "several tiles" in error_line(open_video, tmp_path / "photo.heic")
 
 
+def test_a_stream_without_times_is_read_frame_by_frame(tmp_path):
+    "Raw H.264 knows no times at all; an avi with frames that look ahead knows some."
+    for name, form in (("a.h264", "h264"), ("a.avi", "avi")):
+        with av.open(str(tmp_path / name), "w", format=form) as output:
+            stream = output.add_stream("libx264", rate=10)
+            stream.height = stream.width = 48
+            for frame in disc(12):
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            output.mux(stream.encode(None))
+        found = read_all(tmp_path / name)
+        assert len(found) in (12, 13)
+        assert np.all(np.diff(disc_columns(found)) > -0.2)
+
+
 def test_times_that_jump_do_not_fill_the_disk(tmp_path, capsys):
     starts = [0, 1 / 30, 5000, 5000 + 1 / 30]
     path = encode(tmp_path / "a.mkv", disc(4), starts)
