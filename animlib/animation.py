@@ -20,6 +20,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -237,15 +238,9 @@ def animate(
         count = f"{source.used} of the {source.given}"
         note(f"{model.method} uses {count} source images: the first")
     frames = driving.frames(tuple(source.images.shape[-2:]), fit)
+    transfer: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale)
     stream = partial(
-        animate_stream,
-        model,
-        source.images,
-        mode=mode,
-        best_frame=best_frame,
-        scale=scale,
-        batch=batch,
-        precision=precision,
+        animate_stream, model, source.images, batch=batch, precision=precision, **transfer
     )
     made = _with_advice(model, source.images, iter(frames), stream)
     made = _with_bar(made, driving.count, progress)

@@ -184,7 +184,7 @@ def train(
     model = paper.build(cfg)
     adversary = _discriminator(paper, cfg)
     _begin(model, training, init, resume and RunState(user_path(run, "run")).newest_step() > 0)
-    fit(  # type: ignore[arg-type]  # for mypy the last line might give any argument
+    fit(
         model,
         paper.losses(cfg, discriminator=adversary.get("discriminator")),
         training_data(source.clips("train"), training),
@@ -199,7 +199,7 @@ def train(
         tensorboard=tensorboard,
         progress=progress,
         domain=measure_domain(source.clips("train")).header(),
-        **({"init": Path(init).name} if init else {}),
+        **({"init": Path(init).name} if init else {}),  # type: ignore[arg-type]
     )
     return user_path(run, "run")
 
