@@ -376,7 +376,7 @@ def zip_file(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> byt
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as file:
         for name, content in members.items():
-            file.writestr(name, content)
+            file.writestr(zipfile.ZipInfo(name), content)
     return out.getvalue()
 
 
