@@ -27,7 +27,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
@@ -168,7 +167,8 @@ def evaluation_mode(model: nn.Module) -> Iterator[torch.device]:
     finally:
         with _changing:
             _users[model] -= 1
-            if not _users[model] and _users.pop(model) == 0:
+            if _users[model] == 0:
+                del _users[model]
                 for part, was_training in _before.pop(model):
                     part.training = was_training
 
@@ -231,7 +231,7 @@ class Animator(Model):
     def check_frame(self, x: Tensor) -> Tensor:
         "The frame, if it is RGB, in float32 as the weights, divisible by the model's stride."
         sizes = expect_shape(x, "b c h w", c=3)
-        kinds = {x.dtype} | {weight.dtype for weight in islice(self.parameters(), 1)}
+        kinds = {x.dtype, next(self.parameters(), x).dtype}  # of the frame, of the weights
         if kinds != {torch.float32} and not torch.is_autocast_enabled(x.device.type):
             raise InputError(f"expected float32, found {kinds}; call model.float(), frames.float()")
         check_size((sizes["h"], sizes["w"]), self.stride)

@@ -208,13 +208,15 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 def fold_norms(
     model: _Network,  # in eval mode; is left as it is
+    in_place: bool = False,  # True: the model itself is changed, nothing is copied
 ) -> _Network:  # a copy with every conv+norm pair of a Sequential folded
     "Fold batch norms into the convolutions before them; inference only."
     if model.training:
         raise ValueError(
             "fold_norms: call model.eval() first; a norm in training has no fixed statistics"
         )
-    model = copy.deepcopy(model)
+    if not in_place:
+        model = copy.deepcopy(model)
     for sequence in [m for m in model.modules() if isinstance(m, nn.Sequential)]:
         for i, (first, second) in enumerate(pairwise(list(sequence))):
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):

@@ -54,7 +54,7 @@ def ready(
     "A model for inference, in float32: norms folded, channels last, on the device."
     model = load_animator(model) if isinstance(model, (str, Path)) else expect_animator(model)
     # a copy first: others may use the model now, or train it
-    folded = fold_norms(copy.deepcopy(model).eval().float())
+    folded = fold_norms(copy.deepcopy(model).eval().float(), in_place=True)
     # `memory_format` is missing in the types of Module.to
     return folded.to(  # type: ignore[call-overload]
         pick_device(device), memory_format=torch.channels_last

@@ -180,21 +180,21 @@ def sha256(path: str | os.PathLike) -> str:  # 64 hexadecimal digits
 
 
 # %% ../nbs/00_foundations/001b_storage.ipynb #s28
+def _is_stray(path: Path, owned: bool = False) -> bool:
+    "Whether a name is a temporary one whose maker is gone; `owned`: whoever made it."
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None:
+        return False
+    host, process = match.groups()
+    return owned or (host == _HOST and not psutil.pid_exists(int(process)))
+
+
 def strays(
     folder: str | os.PathLike,  # looked through, with all folders in it
     owned: bool = False,  # the caller holds the folder's lock: nobody else is at work here
 ) -> list[Path]:
     "Temporary files and folders that no living process of this machine made."
-    found = []
-    for path in Path(folder).rglob(".*.tmp"):
-        match = _TEMPORARY.fullmatch(path.name)
-        if match is None:
-            continue
-        host, process = match.groups()
-        is_dead = host == _HOST and not psutil.pid_exists(int(process))
-        if owned or is_dead:
-            found.append(path)
-    return found
+    return [path for path in Path(folder).rglob(".*.tmp") if _is_stray(path, owned)]
 
 
 def sweep_strays(folder: str | os.PathLike, owned: bool = False):
@@ -208,16 +208,9 @@ def strays_of(
     path: Path,  # what is about to be written
 ) -> list[Path]:
     "What dead processes of this machine left of their attempts to write `path`."
-    found = []
-    for other in path.parent.glob(".*.tmp"):
-        match = _TEMPORARY.fullmatch(other.name)
-        is_of_path = other.name.startswith(f".{path.name[:200]}.")
-        if match is None or not is_of_path:
-            continue
-        host, process = match.groups()
-        if host == _HOST and not psutil.pid_exists(int(process)):
-            found.append(other)
-    return found
+    start = f".{path.name[:200]}."
+    others = path.parent.glob(".*.tmp")
+    return [other for other in others if other.name.startswith(start) and _is_stray(other)]
 
 
 # %% ../nbs/00_foundations/001b_storage.ipynb #s31

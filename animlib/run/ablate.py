@@ -199,9 +199,7 @@ def ablate(
     out = user_path(out, "out")
     chosen = _chosen(method, names, preset, options)
     sources = cache(partial(as_source, data, clips=clips, frames=frames, progress=progress))
-    job = _Job(
-        method, preset, user_path(out, "out"), options, sources, device, limit, progress, init
-    )
+    job = _Job(method, preset, out, options, sources, device, limit, progress, init)
     found = dict(init=Path(init).name) | _table(job, method, data, seeds)
     job = replace(job, evaluator=_open_evaluator(evaluator, data))
 
@@ -210,7 +208,7 @@ def ablate(
         return replace(job, run=run_folder(out, name, seed), options=own).metrics()
 
     rows = {name: (method, own) for name, own in chosen.items()}
-    return _fill(found, rows, job.run / "ablation.json", measure)
+    return _fill(found, rows, out / "ablation.json", measure)
 
 
 # %% ../../nbs/13_runs/132_run.ablate.ipynb #c30
@@ -231,7 +229,8 @@ def compare(
 ) -> dict:  # as comparison.json: like `ablate`, a row for every method
     "Train methods equally long on the same pairs, and measure them alike."
     sources = cache(partial(as_source, data, clips=clips, frames=frames, progress=progress))
-    job = _Job(methods[0], preset, user_path(out, "out"), options, sources, device, limit, progress)
+    out = user_path(out, "out")
+    job = _Job(methods[0], preset, out, options, sources, device, limit, progress)
     found = _table(job, "method", data, seeds)
     job = replace(job, evaluator=_open_evaluator(evaluator, data))
 
@@ -241,4 +240,4 @@ def compare(
         return _after_warm_start(one).metrics()
 
     rows = {method: (method, {}) for method in methods}
-    return _fill(found, rows, job.run / "comparison.json", measure)
+    return _fill(found, rows, out / "comparison.json", measure)
