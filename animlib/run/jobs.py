@@ -46,6 +46,7 @@ from ..training.state import RunState, save_model
 from ..viz.draw import comparison
 from ..viz.images import filmstrip, to_gif, to_uint8
 from ..zoo.hub import load_animator
+from ..zoo.start import start_from
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c08
@@ -123,29 +124,10 @@ class Preview:
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c16
-def _start_from(
-    model: Animator,  # fresh
-    init: str,  # a zoo name or a file
-):
-    "Fill a model with trained weights."
-    trained = load_animator(init)
-    warm_start = get_method(model.method).warm_start
-    try:
-        if warm_start:
-            warm_start.begin(model, trained)
-        else:
-            model.load_state_dict(trained.state_dict())
-    except (RuntimeError, InputError) as error:
-        raise InputError(
-            f"init {init}: its weights do not fit this method with these options; "
-            "use the preset and the options it was trained with"
-        ) from error
-
-
 def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
     "Fill a fresh model with what it starts from; a state that is there will replace all of it."
-    if init:
-        _start_from(model, init)
+    if init and not resumed:
+        start_from(model, init)
     elif training.pretrained and not resumed:
         start_from_published(model)
 
@@ -205,6 +187,11 @@ def train(
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c24
+def _short_name(data: str) -> str:
+    "The end of a path: what is written travels."
+    return "/".join(Path(data).parts[-2:])
+
+
 @checked
 def evaluate_run(
     run: str | os.PathLike,  # folder of a finished run
@@ -230,7 +217,8 @@ def evaluate_run(
         data = read_config(run / "config.json")["data"]
     source = as_source(data, model.cfg.size, progress=progress)
     metrics = evaluate(model, source, limit, progress)
-    save_model(file, model, half, **info, metrics=metrics)
+    info |= dict(metrics=metrics, measured_on=_short_name(source.name))
+    save_model(file, model, half, **info)
     save_json(run / "metrics.json", metrics)
     return metrics
 

@@ -40,7 +40,7 @@ retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
 training: config optimise state folder record peers loop
 models: registry *
-zoo: old_names tensors files checkpoint official.facts official.* convert hub
+zoo: old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
