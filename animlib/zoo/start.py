@@ -32,7 +32,8 @@ def _adopt_windows(
 
 def _differences(trained: Animator, model: Animator) -> list[str]:
     "Every option of two models that is not the same, as 'size: 64 -> 128'."
-    before, now = option_values(trained.cfg), option_values(model.cfg)
+    before = option_values(trained.cfg)
+    now = option_values(model.cfg)
     names = [name for name in before | now if before.get(name) != now.get(name)]
     changed = [f"{name}: {before.get(name)} -> {now.get(name)}" for name in names]
     if trained.method != model.method:
@@ -64,7 +65,7 @@ def start_from(
         words = f" ({'; '.join(differences)})" if differences else ""
         raise InputError(
             f"init {init}: its weights do not fit this method with these options{words}; "
-            "use the preset and the options it was trained with; only size and scales may differ"
+            "use the preset and the options it was trained with; another size fits"
         ) from error
     if differences:
         note(f"init {init}: its weights fit, other options are new: {'; '.join(differences)}")
