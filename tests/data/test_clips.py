@@ -4,7 +4,7 @@ import pytest
 import torch
 from videos import error_line
 
-from animlib.data.clips import Clips
+from animlib.data.clips import Clips, farthest_frame
 
 
 @pytest.fixture
@@ -53,3 +53,14 @@ def test_lengths_and_names_must_add_up(clips, kind):
     lengths, names = BAD[kind]
 
     assert "count again" in error_line(Clips, clips.array, lengths, names)
+
+
+def test_the_farthest_frame_of_a_loop_is_not_its_last():
+    "0 1 2 3 2 1 0, once in a corner and once everywhere."
+    levels = torch.tensor([0.0, 1, 2, 3, 2, 1, 0]) / 3
+    loop = torch.zeros(7, 3, 4, 4)
+    loop[:, :, 0, 0] = levels[:, None]
+
+    assert farthest_frame(loop) == 3
+    assert farthest_frame(1 - loop) == 3
+    assert farthest_frame(torch.full((3, 3, 4, 4), 0.5)) == 0
