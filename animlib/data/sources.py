@@ -11,6 +11,7 @@ __all__ = [
     "FolderSource",
     "register_source",
     "open_source",
+    "PackSource",
 ]
 
 # %% ../../nbs/01_data/019_data.sources.ipynb #c02
@@ -23,6 +24,7 @@ from torch import Tensor
 from ..core import InputError, nearest
 from .clips import Clips
 from .folder import open_folder
+from .pack import Pack
 from .sprites import moves, sprite_clips, sprite_transfers
 from .toy import FAMILIES, ToyClips, split_seed
 from .toy import clips as draw_clips
@@ -211,3 +213,22 @@ def open_source(
     "A data set by its name."
     cls, address = _kind(str(spec))
     return cls(str(spec), address, size, n_clips, n_frames, progress)
+
+
+# %% ../../nbs/01_data/019_data.sources.ipynb #k02
+class PackSource(DataSource):
+    "`pack:FILE`: clips and transfers of a data set that was packed by `write_pack`."
+
+    def check_address(self):
+        self.pack = Pack(self.address, self.size or None, self.progress)
+        self.size = self.pack.size[0]
+
+    def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
+        clips = self.pack.clips(split)
+        return clips if limit is None else clips.first(limit)
+
+    def transfers(self, n: int) -> list[tuple[Tensor, Tensor]]:
+        return self.pack.transfers(n)
+
+
+register_source("pack", PackSource)
