@@ -227,7 +227,7 @@ def _index_of(source, groups: dict[str, Clips], every: int) -> dict[str, Any]:
 def write_pack(
     source,  # `DataSource`, open
     out: str | os.PathLike,  # the file
-    megabytes: Count = 64,  # of the file, at most
+    megabytes: Count = 64,  # the largest size
     quality: Quality = 85,  # of the images
     every: Limit = 0,  # keep every n-th frame; 0: as few are left out as `megabytes` allow
 ) -> Path:  # the file

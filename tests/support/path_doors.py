@@ -297,6 +297,7 @@ READERS: dict[str, Callable] = {
     ),
     "data.folder.read_pairs(path)": first_argument("data.folder.read_pairs"),
     "data.folder.split_paths(folder)": first_argument("data.folder.split_paths"),
+    "data.pack.Pack.__init__(path)": first_argument("data.pack.Pack"),
     "data.sources.open_source(spec)": first_argument("data.sources.open_source"),
     "data.sprites.layer_files(folder)": first_argument("data.sprites.layer_files"),
     "data.sprites.sprite_clips(folder)": lambda odd, folder: of("data.sprites.sprite_clips")(
@@ -377,6 +378,9 @@ WRITERS: dict[str, Callable] = {
     "data.folder.open_folder(cache)": lambda odd, folder: of("data.folder.open_folder")(
         write(folder / "data" / "a.png", png_bytes()).parent, cache=odd
     ),
+    "data.pack.write_pack(out)": lambda odd, folder: of("data.pack.write_pack")(
+        of("data.sources.open_source")("toy:arm", 32, 2, 2, False), odd
+    ),
     "media.write.Video.save(path)": lambda odd, folder: save_video(odd),
     "media.write.VideoWriter.__init__(path)": lambda odd, folder: write_frames(odd),
     "media.output.output_kind(path)": first_argument("media.output.output_kind"),
@@ -433,6 +437,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "training.peers.resumable(folder)": _CHECKED,
     "training.record.Record.__init__(run)": _CHECKED,
     "untrusted.*": _CHECKED,
+    "zoo.start.start_from(init)": "hands it on to `load_animator`, which is a door",
     "viz.images.to_gif(path)": _MADE,
     "zoo.files.header_config(path)": "a name for a message",
     "zoo.files.read_value(found)": "a value, no path",
