@@ -37,7 +37,7 @@ from animlib.losses.adversarial import (
 )
 from ..losses.crossid import cross_identity_step, cross_term, discriminated_frames
 from ..losses.reconstruction import Term, reconstruction_term
-from .registry import Method, Variant
+from .registry import SMALL_TRAINING, Method, Variant
 from ..motion.attention import PoseAttention, RetrievalCfg, Views, no_candidates
 from ..options import Config
 from ..ranges import Points, Share, Side, Weight
@@ -270,6 +270,16 @@ METHOD = Method(
     discriminator_losses=discriminator_losses,
     variants=variants,
 )
+
+# %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    encoder=replace(_nano.encoder, width=32, max_width=112, downs=3),
+    background=replace(_nano.background, width=16, depth=4),
+    discriminator=replace(_nano.discriminator, width=16),
+)
+presets["small"] = (_small, replace(SMALL_TRAINING, sources=2))
 
 # %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #v00
 _open = TrainCfg(steps=100_000, batch=4, sources=4, milestones=())
