@@ -199,6 +199,7 @@ def evaluate_run(
     half: bool = False,  # store the weights as float16, and measure those
     progress: bool = True,
     data: Data | None = None,  # None: what the run was trained on
+    device: str = "cpu",  # where it is measured
 ) -> dict[str, float]:  # also in metrics.json and in the header of model.safetensors
     "Measure a run on held-out data and write the numbers into its files."
     run = user_path(run, "run")
@@ -216,7 +217,7 @@ def evaluate_run(
     if data is None:  # the header names only the end of a path
         data = read_config(run / "config.json")["data"]
     source = as_source(data, model.cfg.size, progress=progress)
-    metrics = evaluate(model, source, limit, progress)
+    metrics = evaluate(model.to(pick_device(device)), source, limit, progress)
     info |= dict(metrics=metrics, measured_on=_short_name(source.name))
     save_model(file, model, half, **info)
     save_json(run / "metrics.json", metrics)

@@ -327,6 +327,7 @@ READERS: dict[str, Callable] = {
     "run.jobs.reconstruct(model)": lambda odd, folder: reconstruct(folder, model=odd),
     "run.jobs.train(data)": lambda odd, folder: train(folder, data=odd),
     "run.jobs.train(init)": train_from,
+    "run.plan.read_plan(path)": first_argument("run.plan.read_plan"),
     "run.notebooks.check_parameters(notebook)": lambda odd, folder: of(
         "run.notebooks.check_parameters"
     )(odd, {}),
@@ -424,6 +425,8 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.notebooks.run_notebook(cwd)": "a kernel for each would take minutes",
     "run.notebooks.run_notebook(out)": "a kernel for each would take minutes",
     "run.page.*": _MADE,
+    "run.plan.state_of(run)": "looks for files; whatever the folder is",
+    "run.sweep.*": _HANDS_ON,
     "storage.*": _CHECKED,
     "training.folder.*": "tried through `run.jobs.train`",
     "training.loop.*": "tried through `run.jobs.train`",
