@@ -36,6 +36,9 @@ def _differences(trained: Animator, model: Animator) -> list[str]:
     now = option_values(model.cfg)
     names = [name for name in before | now if before.get(name) != now.get(name)]
     changed = [f"{name}: {before.get(name)} -> {now.get(name)}" for name in names]
+    warm_start = get_method(model.method).warm_start
+    if warm_start and warm_start.method == trained.method:  # the paper's own way: other options
+        return [words for words in changed if words.startswith("size")]
     if trained.method != model.method:
         changed.insert(0, f"method: {trained.method} -> {model.method}")
     return changed
