@@ -114,6 +114,9 @@ def _decode_into(file: BinaryIO, paths, names, read: Callable) -> dict:
                 raise file_error(path, expected, found, "give size=")
             file.write(frame.tobytes())
             lengths[-1] += 1
+    if not shape:
+        found = f"none in {len(paths)} files"
+        raise file_error(paths[0].parent, "a clip that moves", found, "put animations in it")
     _write_header(file, (sum(lengths), *shape))
     kept = [i for i, length in enumerate(lengths) if length]
     return {"names": [names[i] for i in kept], "lengths": [lengths[i] for i in kept]}
