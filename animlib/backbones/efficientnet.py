@@ -9,7 +9,6 @@ __all__ = ["STAGES", "SameConv", "InvertedBottleneck", "EfficientNetLite0", "loa
 import re
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
