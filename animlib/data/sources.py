@@ -62,6 +62,11 @@ class DataSource:
         self._opened: dict[tuple, Clips] = {}
         self.check_address()
 
+    @property
+    def title(self) -> str:
+        "What the frames are, for the header of a model; the name may be that of a copy."
+        return self.name
+
     def check_address(self):
         "Raise an `InputError` for an address that cannot be meant."
 
@@ -255,6 +260,10 @@ class PackSource(DataSource):
     def check_address(self):
         self.pack = Pack(self.address, self.size or None, self.progress)
         self.size = self.pack.size[0]
+
+    @property
+    def title(self) -> str:
+        return f"{self.pack.index.data} (packed)"
 
     def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
         clips = self.pack.clips(split)

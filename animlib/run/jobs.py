@@ -164,6 +164,7 @@ def train(
         user_path(run, "run"),
         device=device,
         data_name=source.name,
+        data_title=source.title,
         resume=resume,
         preview=Preview(run, source.clips("train")),
         sampler=group_sampler if training.sources else pair_sampler,
@@ -208,7 +209,7 @@ def evaluate_run(
         data = read_config(run / "config.json")["data"]
     source = as_source(data, model.cfg.size, progress=progress)
     metrics = evaluate(model.to(pick_device(device)), source, limit, progress)
-    info |= dict(metrics=metrics, measured_on=_short_name(source.name))
+    info |= dict(metrics=metrics, measured_on=_short_name(source.title))
     save_model(file, model, half, **info)
     save_json(run / "metrics.json", metrics)
     return metrics

@@ -12,6 +12,7 @@ from animlib.data.pack import Pack, write_pack
 from animlib.data.sources import DataSource, open_source
 from animlib.run.jobs import train
 from animlib.training.folder import read_config
+from animlib.training.state import read_header
 
 
 class Discs(DataSource):
@@ -88,6 +89,8 @@ def test_a_training_on_a_pack_goes_on(discs, tmp_path):
         train("fomm", spec, "toy", run, "cpu", resume=steps > 1, progress=False, **options)
 
     assert read_config(tmp_path / "run" / "config.json")["data"] == spec
+    header = read_header(tmp_path / "run" / "model.safetensors")
+    assert header["data"] == "discs (packed)"  # where the file was says nothing
 
 
 # ---- files from elsewhere ----
