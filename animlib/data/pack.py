@@ -214,7 +214,7 @@ def _index_of(source, groups: dict[str, Clips], every: int) -> dict[str, Any]:
     empty: dict[str, Sequence] = dict.fromkeys(GROUPS, [])
     return dict(
         format=FORMAT,
-        data="/".join(Path(source.name).parts[-2:]),  # a file travels, its path does not
+        data="/".join(Path(source.title).parts[-2:]),  # a file travels, its path does not
         size=groups["train"].size,
         channels=groups["train"].array.shape[-1],
         every=every,

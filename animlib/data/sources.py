@@ -190,6 +190,10 @@ class EmojiSource(DataSource):
     def check_address(self):
         self._wanted = read_address(self.kind, self.address)
 
+    @property
+    def title(self) -> str:
+        return self.name.partition("=")[0]  # where the files are says nothing
+
     def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
         clips = emoji_clips(self._wanted, split, self.size)
         return clips if limit is None else clips.first(limit)
