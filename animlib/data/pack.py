@@ -137,7 +137,7 @@ class Pack:
                     frames = decode_sheet(archive.read(name), (end - first, h, w, c))
                     array[start + first : start + end] = _smaller(frames, self.size)
                 start += length
-        return Clips(array, lengths, self.index.names[group])
+        return Clips(array, torch.tensor(lengths), self.index.names[group])
 
     def transfers(
         self,
@@ -169,7 +169,7 @@ def _groups(source) -> dict[str, Clips]:  # group -> clips; transfers only where
     pairs = [video for pair in source.transfers(_TRANSFERS) for video in pair]
     if pairs:
         rows = torch.cat([Clips.from_tensor(video[None]).array for video in pairs])
-        groups["transfers"] = Clips(rows, [len(video) for video in pairs])
+        groups["transfers"] = Clips(rows, torch.tensor([len(video) for video in pairs]))
     return groups
 
 

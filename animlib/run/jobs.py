@@ -133,6 +133,14 @@ def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c17
+def _provenance(source: DataSource, init: str) -> dict:  # arguments of `fit`
+    "What the header says of a training besides its options."
+    info: dict = dict(data_title=source.title)
+    if init:
+        info["init"] = Path(init).name
+    return info | dict(domain=measure_domain(source.clips("train")).header())
+
+
 @checked
 def train(
     method: str,  # fomm, ...: `animlib models` lists them
@@ -164,15 +172,13 @@ def train(
         user_path(run, "run"),
         device=device,
         data_name=source.name,
-        data_title=source.title,
         resume=resume,
         preview=Preview(run, source.clips("train")),
         sampler=group_sampler if training.sources else pair_sampler,
         **adversary,
         tensorboard=tensorboard,
         progress=progress,
-        domain=measure_domain(source.clips("train")).header(),
-        **({"init": Path(init).name} if init else {}),  # type: ignore[arg-type]
+        **_provenance(source, init),
     )
     return user_path(run, "run")
 
