@@ -31,7 +31,8 @@ backbones: published vgg resnet hrnet
 viz: images draw
 data: clips folder check augment identities
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
-data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites sources
+data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites
+data: emoji noto emoji_clips sources
 detectors: keypoint jacobian region groups anchors transformer tokens pose
 motion: translation affine pca tps latent attention background
 dense: blend contributions
