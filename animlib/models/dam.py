@@ -36,7 +36,9 @@ from ..training.config import TrainCfg
 class DamLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0  # of its two terms
     # the frame that equivariance warps (as released: source)
     warped: Literal["driving", "source"] = "driving"
@@ -109,7 +111,13 @@ def _coverage(step: Step, min_share: float, ignored: tuple[int, ...]) -> Tensor:
 def losses(cfg: DamCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     "The loss of DAM (eq. 13) or HDAM (eq. 15); `vgg` where the config says 'perceptual'."
     weights = cfg.loss
-    rec = reconstruction_term(weights.reconstruction, 10.0, vgg)
+    rec = reconstruction_term(
+        weights.reconstruction,
+        10.0,
+        vgg,
+        features=weights.features,
+        perceptual=weights.perceptual,
+    )
     terms = dict(
         rec=rec,
         equivariance=Term(weights.equivariance, partial(equivariance, frame=weights.warped)),
@@ -165,6 +173,7 @@ _small = replace(
     detector=replace(_nano.detector, scale=0.25),
     generator=replace(_nano.generator, width=24, max_width=96),
     background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

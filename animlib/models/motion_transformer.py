@@ -44,7 +44,9 @@ from ..training.config import TrainCfg
 class MotionTransformerLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0
     matrices: bool = False  # equivariance of Jacobians, too, as released
     masks: Weight = 0.1  # lambda of eq. 13; 0 where the camera stands still (as released: 1)
@@ -94,7 +96,13 @@ def losses(cfg: MotionTransformerCfg, vgg=None, discriminator=None) -> Mapping[s
     weights = cfg.loss
     matching = partial(equivariance, matrices=weights.matrices)
     return dict(
-        rec=reconstruction_term(weights.reconstruction, 10.0, vgg),
+        rec=reconstruction_term(
+            weights.reconstruction,
+            10.0,
+            vgg,
+            features=weights.features,
+            perceptual=weights.perceptual,
+        ),
         equivariance=Term(weights.equivariance, matching),
         masks=Term(weights.masks, partial(foreground, each=weights.each)),
     )
@@ -174,6 +182,7 @@ _small = replace(
     transformer=replace(_nano.transformer, width=96),
     generator=replace(_nano.generator, width=24, max_width=96),
     background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

@@ -52,7 +52,9 @@ class MraaDenseCfg(DenseCfg):
 class MraaLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0  # of its two terms
 
 
@@ -126,7 +128,13 @@ def losses(cfg: MraaCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     weights = cfg.loss
     error = axes_error if cfg.fix_axes else jacobian_error
     return dict(
-        rec=reconstruction_term(weights.reconstruction, 10.0, vgg),
+        rec=reconstruction_term(
+            weights.reconstruction,
+            10.0,
+            vgg,
+            features=weights.features,
+            perceptual=weights.perceptual,
+        ),
         equivariance=Term(weights.equivariance, partial(equivariance, matrix_error=error)),
     )
 
@@ -163,6 +171,7 @@ _small = replace(
     detector=replace(_nano.detector, scale=0.25),
     generator=replace(_nano.generator, width=24, max_width=96),
     background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

@@ -49,7 +49,9 @@ from ..training.config import TrainCfg
 class PoseAttentiveLossCfg(Config):
     "Weights and schedule of the losses; what is not eq. 6 is open in the paper."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     image: Weight = 10.0  # lambda_VGG
     adversarial: Weight = 1.0
     matching: Weight = 10.0  # lambda_FM on every block
@@ -174,7 +176,15 @@ def losses(
 ) -> Mapping[str, Term]:
     "Eq. 4 and eq. 5, and their sum, eq. 6; `discriminator` where the config has one."
     weights = cfg.loss
-    own = dict(image=reconstruction_term(weights.reconstruction, weights.image, vgg))
+    own = dict(
+        image=reconstruction_term(
+            weights.reconstruction,
+            weights.image,
+            vgg,
+            features=weights.features,
+            perceptual=weights.perceptual,
+        )
+    )
     if discriminator is not None:
         matching = (0.0, *[weights.matching] * cfg.discriminator.depth)
         own["adversarial"] = adversarial_term(discriminator, weights.adversarial, matching)
@@ -219,15 +229,7 @@ _nano = PoseAttentiveCfg(
 presets = dict(  # name -> (model, training)
     toy=(
         _toy,
-        TrainCfg(
-            steps=200,
-            batch=8,
-            lr=2e-3,
-            betas=(0.5, 0.999),
-            sources=2,
-            save_every=100,
-            preview_every=100,
-        ),
+        TrainCfg(steps=200, batch=8, lr=2e-3, sources=2, save_every=100, preview_every=100),
     ),
     nano=(
         _nano,
@@ -278,6 +280,7 @@ _small = replace(
     encoder=replace(_nano.encoder, width=32, max_width=112, downs=3),
     background=replace(_nano.background, width=16, depth=4),
     discriminator=replace(_nano.discriminator, width=16),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
 )
 presets["small"] = (_small, replace(SMALL_TRAINING, sources=2))
 

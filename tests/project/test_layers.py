@@ -27,7 +27,7 @@ geometry core ranges options animator storage process splines heatmaps blocks
 media: files
 untrusted
 media: image imagefile hdr timing decode sound delays read encode output write
-backbones: published vgg resnet hrnet
+backbones: published vgg efficientnet resnet hrnet
 viz: images draw
 data: clips folder check augment identities
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
