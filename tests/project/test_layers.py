@@ -45,7 +45,7 @@ zoo: old_names tensors files checkpoint official.facts official.* convert hub
 inference inputs domain animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
-run: jobs reports notebooks ablate page demo bench commands endings
+run: jobs reports notebooks ablate page demo bench costs commands endings
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below
