@@ -130,7 +130,7 @@ def _add_train(subparsers):
         "(emoji), lpc:FOLDER (a clone of the LPC sprites), or a folder of videos"
     )
     add("--data", required=True, type=path, help=data)
-    add("--preset", default="nano", help="toy, nano, paper, paper-vox, paper-taichi, ... (nano)")
+    add("--preset", default="nano", help="toy, nano, small, paper, paper-vox, ... (nano)")
     run = (
         "folder of the run (runs/METHOD-DATA-PRESET); "
         "torchrun takes --run for its own: there, --run-dir"
