@@ -137,6 +137,7 @@ _small = replace(
     size=128,
     detector=replace(_nano.detector, scale=0.25),
     generator=replace(_nano.generator, width=24, max_width=96),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

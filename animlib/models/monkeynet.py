@@ -186,6 +186,7 @@ _small = replace(
     detector=replace(_nano.detector, scale=0.25),
     dense=replace(_nano.dense, width=16),
     generator=replace(_nano.generator, width=16, depth=5, max_width=128),
+    loss=replace(_nano.loss, perceptual=1.0),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

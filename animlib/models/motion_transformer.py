@@ -182,6 +182,7 @@ _small = replace(
     transformer=replace(_nano.transformer, width=96),
     generator=replace(_nano.generator, width=24, max_width=96),
     background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

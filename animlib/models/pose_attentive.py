@@ -229,15 +229,7 @@ _nano = PoseAttentiveCfg(
 presets = dict(  # name -> (model, training)
     toy=(
         _toy,
-        TrainCfg(
-            steps=200,
-            batch=8,
-            lr=2e-3,
-            betas=(0.5, 0.999),
-            sources=2,
-            save_every=100,
-            preview_every=100,
-        ),
+        TrainCfg(steps=200, batch=8, lr=2e-3, sources=2, save_every=100, preview_every=100),
     ),
     nano=(
         _nano,
@@ -288,6 +280,7 @@ _small = replace(
     encoder=replace(_nano.encoder, width=32, max_width=112, downs=3),
     background=replace(_nano.background, width=16, depth=4),
     discriminator=replace(_nano.discriminator, width=16),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
 )
 presets["small"] = (_small, replace(SMALL_TRAINING, sources=2))
 

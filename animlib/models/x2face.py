@@ -124,7 +124,8 @@ presets = dict(  # name -> (model, training)
 )
 
 # %% ../../nbs/03_x2face/032_models.x2face.ipynb #sm1
-_small = replace(_nano, size=128, depth=7, n_code=96)
+_small_loss = replace(_nano.loss, perceptual=1.0)
+_small = replace(_nano, size=128, depth=7, n_code=96, loss=_small_loss)
 presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/03_x2face/032_models.x2face.ipynb #v00

@@ -61,7 +61,7 @@ def training_step(
 ) -> tuple[Callable, int]:  # makes one step; weights of the model
     "The last step of a method's training, on random frames."
     cfg, training = configure(method, preset, **options)
-    light = {"loss.reconstruction": "pyramid"}
+    light = {"loss.reconstruction": "pyramid", "loss.perceptual": 0.0}
     cfg = set_options(cfg, {k: v for k, v in light.items() if k in option_values(cfg)})
     paper = get_method(method)
     model = paper.build(cfg).train()

@@ -64,9 +64,21 @@ def unused_weights(model, losses, n_sources):
 
 def light(cfg):
     "A config whose loss needs no network that was trained elsewhere."
-    if "loss.reconstruction" not in option_values(cfg):
-        return cfg
-    return set_options(cfg, {"loss.reconstruction": "pyramid"})
+    options = {"loss.reconstruction": "pyramid", "loss.perceptual": 0.0}
+    return set_options(cfg, {name: options[name] for name in options.keys() & option_values(cfg)})
+
+
+@pytest.mark.parametrize("method", method_names())
+def test_small_is_trained_with_features(method):
+    "The pyramid and, of weight 1, features of the network that is obtained by a command."
+    options = option_values(configure(method, "small")[0])
+
+    assert options["loss.perceptual"] == 1.0
+    if "loss.reconstruction" in options:
+        assert options["loss.reconstruction"] == "perceptual"
+        assert options["loss.features"] == "efficientnet"
+    else:
+        assert options["loss.pyramid"] == 10.0
 
 
 @pytest.mark.parametrize("method", method_names())
