@@ -31,7 +31,8 @@ backbones: published fetch vgg efficientnet resnet hrnet
 viz: images draw
 data: clips folder check augment identities
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
-data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites obtain available sources
+data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites
+data: obtain available sources
 detectors: keypoint jacobian region groups anchors transformer tokens pose
 motion: translation affine pca tps latent attention background
 dense: blend contributions
