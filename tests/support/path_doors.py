@@ -370,6 +370,9 @@ WEIGHTS = {
     "backbones.resnet.imagenet_resnet18(path)": first_argument(
         "backbones.resnet.imagenet_resnet18"
     ),
+    "backbones.efficientnet.load_efficientnet(path)": first_argument(
+        "backbones.efficientnet.load_efficientnet"
+    ),
     "backbones.vgg.load_vgg19(path)": first_argument("backbones.vgg.load_vgg19"),
 }
 WRITERS: dict[str, Callable] = {
@@ -392,7 +395,9 @@ _CHECKED = "called with a path that a door has opened or checked"
 _HANDS_ON = "hands it on to `run.jobs.train`, `load` or `VideoWriter`, which are doors"
 _MADE = "a path that the program has made up itself"
 INSIDE = {  # functions, or modules with a star, that are no doors, and why
-    "backbones.published.published_weights(path)": "tried through the three networks",
+    "backbones.published.published_weights(path)": "tried through the four networks",
+    "backbones.published.find_weights(path)": "tried through the four networks",
+    "backbones.published.open_weights(path)": _CHECKED,
     "core.*": _CHECKED,
     "data.sprites.Sprites.__init__(folder)": "tried through `sprite_clips`",
     "data.sprites.sprite_transfers(folder)": "tried through `sprite_clips`",
