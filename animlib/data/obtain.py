@@ -41,21 +41,23 @@ def unpack(
     archive: Path,  # a .tgz
     folder: Path,  # is there, and empty
     pattern: str,  # of the members wanted; its group is the new name, without a slash
-    most_files: int,
-    most_bytes: int,  # of all files together
+    max_files: int,
+    max_bytes: int,  # of all files together
 ):
     "The regular files of an archive that match the pattern, and nothing else."
-    files, size = 0, 0
+    files = 0
+    size = 0
     try:
         with tarfile.open(archive, "r:gz") as members:
             for member in members:
                 found = re.fullmatch(pattern, member.name)
                 if found is None or not member.isreg():
                     continue
-                files, size = files + 1, size + member.size
-                if files > most_files or size > most_bytes:
+                files += 1
+                size += member.size
+                if files > max_files or size > max_bytes:
                     raise InputError(
-                        f"{archive}: more than {most_files:,} files or {most_bytes:,} bytes; "
+                        f"{archive}: more than {max_files:,} files or {max_bytes:,} bytes; "
                         "take the archive from another place"
                     )
                 with members.extractfile(member) as read, open(folder / found[1], "xb") as written:
@@ -135,7 +137,7 @@ SETS = {
 # %% ../../nbs/01_data/018a_data.obtain.ipynb #o15
 _WANTED = r"package/(?:assets/([\w-]+\.webp))"
 _PAPERS = r"package/(README\.md|LICENSE|package\.json)"
-_MOST_FILES = 5000
+_MAX_FILES = 5000
 _NPM = "install Node.js, which brings npm, or give the archives by --from FOLDER"
 _GIT = "install git, or clone the repository elsewhere and give it by --from FOLDER"
 
@@ -190,7 +192,7 @@ def _take_archives(wanted: OpenSet, part: Path, start: "Path|None", say: Callabl
             files = work / "files"
             files.mkdir()
             for pattern in (_WANTED, _PAPERS):
-                unpack(path, files, pattern, _MOST_FILES, 2 * archive.size + 1_000_000)
+                unpack(path, files, pattern, _MAX_FILES, 2 * archive.size + 1_000_000)
             publish(files, place)
 
 

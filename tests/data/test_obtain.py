@@ -218,7 +218,8 @@ def test_only_clips_of_the_assets_are_taken(home, capsys, monkeypatch):
 def test_links_are_not_unpacked(tmp_path, kind):
     with tarfile.open(tmp_path / "x.tgz", "w:gz") as made:
         member = tarfile.TarInfo("a.webp")
-        member.type, member.linkname = kind, "/etc/passwd"
+        member.type = kind
+        member.linkname = "/etc/passwd"
         made.addfile(member)
     (tmp_path / "out").mkdir()
 
