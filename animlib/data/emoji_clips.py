@@ -88,11 +88,11 @@ def read_address(
 _ASSETS = ("", "assets", "package/assets", "*", "*/assets", "*/package/assets")
 _PLACES = {
     "fluent": [f"{folder}/*.webp".lstrip("/") for folder in _ASSETS],
-    "noto": ["*.gif", "google-noto-emoji-gifs/*.gif"],
+    "noto": ["*.gif", "*/*.gif"],
 }
 _REMEDY = {
     "fluent": "run `animlib data get fluent`, or name the folder that has it: fluent:GROUP=FOLDER",
-    "noto": "clone DeLTa-X-Tunisia/noto-emoji-animation-GIF and name its folder: noto:GROUP=FOLDER",
+    "noto": "run `animlib data get noto`, or name the folder of a clone: noto:GROUP=FOLDER",
 }
 
 

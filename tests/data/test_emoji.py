@@ -195,7 +195,7 @@ def test_a_missing_set_is_one_line_with_what_to_do(kind, tmp_path):
     group = next(iter(GROUPS[kind]))
     for folder in (tmp_path / "none", tmp_path):
         line = error_line(open_source(f"{kind}:{group}={folder}").clips, "test")
-        assert str(folder) in line and ("get fluent" in line or "clone" in line)
+        assert str(folder) in line and f"animlib data get {kind}" in line
 
 
 # ---- reading ----
@@ -247,6 +247,17 @@ def test_a_resized_edge_lies_between_the_figure_and_the_ground(size, ground, tmp
     line = cover * colour[:, None, None] + (1 - cover) * ground[:, None, None]
     assert (image - line).abs().max() < 1.6 / 255
     assert size == 16 or ((cover > 0.02) & (cover < 0.98)).any()
+
+
+@pytest.mark.parametrize("layout", ["", "1", "google-noto-emoji-gifs"])
+def test_a_clone_of_noto_is_read_as_it_is(layout, tmp_path):
+    "Or as `data get` copies it."
+    path = tmp_path / layout / "61_Angry.gif"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+
+    assert emoji_files("noto", tmp_path) == {"61_Angry": path}
+    assert check_emoji("noto", tmp_path)[0] == "noto:faces: 1 clips, 1 families"
 
 
 def test_a_gif_has_alpha_too(tmp_path):
