@@ -23,7 +23,7 @@ from ..losses.equivariance import equivariance
 from ..losses.hierarchy import attention_overlap, coverage_gap, hierarchy_prior
 from ..losses.reconstruction import Term, reconstruction_term
 from .mraa import rendering_parts
-from .registry import Method
+from .registry import SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
 from ..options import Config
@@ -165,6 +165,17 @@ presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=3e-3, save_every=100, preview_every=100)),
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
 )
+
+# %% ../../nbs/08_dam/083_models.dam.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    detector=replace(_nano.detector, scale=0.25),
+    generator=replace(_nano.generator, width=24, max_width=96),
+    background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/08_dam/083_models.dam.ipynb #v00
 _still = DamCfg(  # sets whose camera stands still have one field of Jacobians, as released

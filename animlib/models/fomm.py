@@ -19,7 +19,7 @@ from ..geometry import OURS, Sampling
 from ..losses.adversarial import Discriminator, DiscriminatorCfg, adversarial_term
 from ..losses.equivariance import equivariance
 from ..losses.reconstruction import Term, reconstruction_term
-from .registry import Method
+from .registry import SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..options import Config
 from ..ranges import Points, Side, Weight
@@ -130,6 +130,16 @@ METHOD = Method(
     presets=presets,
     discriminator=discriminator,
 )
+
+# %% ../../nbs/05_fomm/054_models.fomm.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    detector=replace(_nano.detector, scale=0.25),
+    generator=replace(_nano.generator, width=24, max_width=96),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/05_fomm/054_models.fomm.ipynb #v00
 _adversarial = FommCfg(loss=FommLossCfg(adversarial=1.0, matching=10.0))

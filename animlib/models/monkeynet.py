@@ -37,7 +37,7 @@ from ..generators.unet import UNetCfg, WarpedUNet
 from ..geometry import OURS, Sampling
 from ..losses.adversarial import Discriminator, DiscriminatorCfg, adversarial_term
 from ..losses.reconstruction import Term, feature_term, l1, pyramid
-from .registry import Method
+from .registry import SMALL_TRAINING, Method
 from ..motion.translation import translation_motion
 from ..options import Config
 from ..ranges import Factor, Points, Range, Side, Variance, Weight, Width
@@ -178,6 +178,17 @@ presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=2e-3, save_every=100, preview_every=100)),
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
 )
+
+# %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    detector=replace(_nano.detector, scale=0.25),
+    dense=replace(_nano.dense, width=16),
+    generator=replace(_nano.generator, width=16, depth=5, max_width=128),
+    loss=replace(_nano.loss, perceptual=1.0),
+)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #v00
 _driving = KeypointSpreadCfg(from_driving=True)  # section 3.6

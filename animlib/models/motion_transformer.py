@@ -31,7 +31,7 @@ from ..losses.equivariance import equivariance
 from ..losses.masks import foreground
 from ..losses.reconstruction import Term, reconstruction_term
 from .mraa import rendering_parts
-from .registry import Method, Variant
+from .registry import SMALL_TRAINING, Method, Variant
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
 from ..options import Config
@@ -174,6 +174,17 @@ METHOD = Method(
     variants=variants,
     pretrained=start_from_published,
 )
+
+# %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    transformer=replace(_nano.transformer, width=96),
+    generator=replace(_nano.generator, width=24, max_width=96),
+    background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #v00
 _still = MotionTransformerCfg(  # section 3.3: mask losses on TaiChiHD alone

@@ -29,7 +29,7 @@ from ..generators.occlusion import GeneratorCfg, OcclusionGenerator
 from ..geometry import OURS, Sampling
 from ..losses.equivariance import equivariance, jacobian_error
 from ..losses.reconstruction import Term, reconstruction_term
-from .registry import Method
+from .registry import SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg, background_motion
 from ..motion.pca import axes_error, pca_motion
@@ -163,6 +163,17 @@ presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=3e-3, save_every=100, preview_every=100)),
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
 )
+
+# %% ../../nbs/07_mraa/074_models.mraa.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    detector=replace(_nano.detector, scale=0.25),
+    generator=replace(_nano.generator, width=24, max_width=96),
+    background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/07_mraa/074_models.mraa.ipynb #v00
 _bodies = MraaCfg(detector=RegionDetectorCfg(pad=0))

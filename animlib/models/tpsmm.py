@@ -248,6 +248,18 @@ METHOD = Method(
     variants=variants,
 )
 
+# %% ../../nbs/09_tpsmm/096_models.tpsmm.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    n_tps=8,
+    detector=replace(_nano.detector, scale=0.5),
+    background=TpsmmBackgroundCfg(kind="zero"),
+    generator=InpaintingCfg(width=20, max_width=80, downs=3, kernel=3),
+    loss=replace(_small_loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, replace(_nano_training, steps=8_000, save_every=250, preview_every=500))
+
 
 # %% ../../nbs/09_tpsmm/096_models.tpsmm.ipynb #v00
 def _with_dropout(start: float, rate: float, **options) -> TpsmmCfg:
