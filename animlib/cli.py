@@ -182,10 +182,15 @@ def _add_convert(subparsers):
 
 
 def _add_data(subparsers):
-    summary = "say what is wrong with a folder of videos, and how to mend it"
-    add = add_command(subparsers, "data", commands.data_command, summary)
-    add("what", choices=["check"], help="check")
-    add("folder", type=path, help="of videos, or with train/ and test/")
+    summary = "get an open set or published weights, or say what is wrong with a folder of videos"
+    example = "animlib data get fluent\n         animlib data check videos/"
+    add = add_command(subparsers, "data", commands.data_command, summary, example)
+    add("what", choices=["get", "check"], help="get, check")
+    name = "get: a name, left out: lists them; check: a folder of videos, or with train/ and test/"
+    add("name", nargs="?", type=path, help=name)
+    add(
+        "--from", dest="start", type=path, metavar="FOLDER", help="get: the files are there already"
+    )
 
 
 def _add_run(subparsers):

@@ -21,7 +21,8 @@ class SameConv(nn.Conv2d):
     "A convolution padded as TensorFlow's `same`: of an odd sum, the larger part goes to the end."
 
     def forward(self, x: Tensor) -> Tensor:  # `[b,n_in,h,w]` -> `[b,n_out,ceil(h/stride),...]`
-        kernel, stride = self.kernel_size[0], self.stride[0]
+        kernel = self.kernel_size[0]
+        stride = self.stride[0]
         pads = []
         for side in (x.shape[3], x.shape[2]):
             missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
@@ -58,13 +59,13 @@ class InvertedBottleneck(nn.Module):
     def __init__(self, n_in: int, n_out: int, kernel: int, stride: int, expand: int):
         super().__init__()
         n = n_in * expand
-        self.expand = nn.Identity() if expand == 1 else _conv(n_in, n)
+        self.widen = nn.Identity() if expand == 1 else _conv(n_in, n)
         self.depthwise = _conv(n, n, kernel, stride, groups=n)
         self.project = _conv(n, n_out, act=False)
         self.adds = n_in == n_out and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:  # `[b,n_in,h,w]` -> `[b,n_out,h/stride,w/stride]`
-        y = self.project(self.depthwise(self.expand(x)))
+        y = self.project(self.depthwise(self.widen(x)))
         return x + y if self.adds else y
 
 
@@ -108,8 +109,8 @@ _NAMES = {  # ours -> published
     r"^stem\.0\.": "_conv_stem.",
     r"^stem\.1\.": "_bn0.",
     r"^blocks\.": "_blocks.",
-    r"\.expand\.0\.": "._expand_conv.",
-    r"\.expand\.1\.": "._bn0.",
+    r"\.widen\.0\.": "._expand_conv.",
+    r"\.widen\.1\.": "._bn0.",
     r"\.depthwise\.0\.": "._depthwise_conv.",
     r"\.depthwise\.1\.": "._bn1.",
     r"\.project\.0\.": "._project_conv.",

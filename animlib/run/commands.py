@@ -16,6 +16,7 @@ __all__ = [
     "method_options",
     "is_first_process",
     "show_progress",
+    "say_progress",
     "demo_command",
     "bench_command",
     "animate_command",
@@ -124,6 +125,12 @@ def show_progress() -> bool:
     return sys.stderr.isatty() and is_first_process()
 
 
+def say_progress(line: str):
+    "A line before what takes long, where bars would be drawn."
+    if show_progress():
+        print(line, file=sys.stderr)
+
+
 def demo_command(args: Namespace):
     "The demonstration."
     from animlib.run.demo import demo
@@ -228,13 +235,31 @@ def convert_command(args: Namespace):
     print(f"{args.out}: converted; animlib animate --model {args.out} animates with it")
 
 
-def data_command(args: Namespace) -> int:
+def _check_data(folder: str) -> int:
     "What is wrong with a folder of videos; 1 when something is."
     from animlib.data.check import check_folder
 
-    report = check_folder(args.folder)
+    report = check_folder(folder)
     print(*report.lines(), sep="\n")
     return 0 if report.ok else 1
+
+
+def data_command(args: Namespace) -> int:
+    "A set or weights, or the list of them; or what is wrong with a folder of videos."
+    from animlib.data.available import available, get
+
+    if args.what == "check":
+        if not args.name or args.start:
+            raise Usage("data check: expected one folder of videos")
+        return _check_data(args.name)
+    if not args.name:
+        if args.start:
+            raise Usage("data get --from: expected a name; animlib data get lists the names")
+        print(*(item.line() for item in available()), sep="\n")
+        return 0
+    place, new = get(args.name, args.start, say_progress)
+    print(f"{place}: {'fetched' if new else 'already here'}")
+    return 0
 
 
 def run_command(args: Namespace):

@@ -44,7 +44,11 @@ def how_to_go_on(
     args: Namespace | None,  # of the command; None: it was not understood
 ) -> str:  # the rest of a line
     "What to do after a command was stopped."
-    if args is None or args.run_command is not commands.train_command:
+    if args is None:
+        return ""
+    if args.run_command is commands.data_command:
+        return "; nothing half-fetched is left, the same command goes on"
+    if args.run_command is not commands.train_command:
         return ""
     saved = sorted(Path(commands.run_of(args), "state").glob("step-*.pt"))
     if not saved:

@@ -1,14 +1,17 @@
-"""VGG-19 weights: found, downloaded, verified or refused; never replaced without a word."""
+"""VGG-19 weights: found, fetched on request, verified or refused; never replaced without a word."""
 
 import hashlib
 import http.server
 import socket
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
 import animlib.backbones.vgg as vgg
+from animlib.backbones.fetch import fetch_weights
+from animlib.backbones.published import PUBLISHED
 from animlib.core import InputError
 from animlib.losses.reconstruction import reconstruction_term
 
@@ -71,9 +74,14 @@ def publish(server, monkeypatch):
     def publish_file(name, body):
         if body is not None:
             server.files["/" + name] = body
-        monkeypatch.setattr(vgg, "VGG19_URL", server.address(name))
+        monkeypatch.setitem(PUBLISHED, "vgg19", published_at(server.address(name)))
 
     return publish_file
+
+
+def published_at(address):
+    "The row of VGG-19, with the file at this address."
+    return replace(PUBLISHED["vgg19"], url=address)
 
 
 def named_by_hash(body):
@@ -93,15 +101,21 @@ def weights_file(folder, legacy=False, prefix=""):
 
 
 def files_in(folder):
-    "Names of the files in a folder; none if it does not exist."
-    return [path.name for path in folder.iterdir()] if folder.exists() else []
+    "Names of the files in a folder but its lock; none if it does not exist."
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return [name for name in names if name != ".lock"]
 
 
 def assert_tells_what_to_do(error, path):
     "One line that names the file, where it belongs, and the loss that needs none."
     text = str(error.value)
     assert "\n" not in text
-    for part in (str(path), vgg.VGG19_URL, "reconstruction=pyramid"):
+    for part in (
+        str(path),
+        PUBLISHED["vgg19"].url,
+        "reconstruction=pyramid",
+        "animlib data get vgg19",
+    ):
         assert part in text
 
 
@@ -111,6 +125,7 @@ def test_downloads_once_then_reads_the_cache(cache, server, publish, tmp_path, l
     publish(name, body)
 
     for _ in range(2):
+        fetch_weights("vgg19")
         network = vgg.load_vgg19()
         assert all((p == 0.01).all() for p in network.parameters())
         assert not any(p.requires_grad for p in network.parameters())
@@ -155,7 +170,7 @@ def test_a_bad_download_is_refused_and_leaves_nothing(cache, publish, body):
     publish(PUBLISHED_NAME, body)
 
     with pytest.raises(InputError) as error:
-        vgg.load_vgg19()
+        fetch_weights("vgg19")
 
     assert_tells_what_to_do(error, cache / PUBLISHED_NAME)
     assert files_in(cache) == []
@@ -166,10 +181,22 @@ def test_one_wrong_byte_is_refused(cache, server, publish, tmp_path):
     publish(name, body[:-1] + bytes([body[-1] ^ 1]))
 
     with pytest.raises(InputError, match="hash"):
-        vgg.load_vgg19()
+        fetch_weights("vgg19")
 
     assert files_in(cache) == []
     assert server.downloads(name) == 1
+
+
+@pytest.mark.parametrize("features", ["vgg19", "efficientnet"])
+def test_nothing_is_fetched_unasked(cache, server, publish, tmp_path, features):
+    name, body = weights_file(tmp_path)
+    publish(name, body)
+
+    with pytest.raises(InputError, match=f"not found; animlib data get {features}") as error:
+        reconstruction_term("perceptual", features=features)
+
+    assert "\n" not in str(error.value) and "reconstruction=pyramid" in str(error.value)
+    assert server.requests == [] and not cache.exists()
 
 
 def test_half_a_file_is_refused(cache, server, publish, tmp_path):
@@ -189,10 +216,11 @@ def test_without_a_network(cache, monkeypatch):
     with socket.socket() as closed_at_once:
         closed_at_once.bind(("127.0.0.1", 0))
         port = closed_at_once.getsockname()[1]
-    monkeypatch.setattr(vgg, "VGG19_URL", f"http://127.0.0.1:{port}/{PUBLISHED_NAME}")
+    address = f"http://127.0.0.1:{port}/{PUBLISHED_NAME}"
+    monkeypatch.setitem(PUBLISHED, "vgg19", published_at(address))
 
-    with pytest.raises(InputError, match="not found and not downloaded") as error:
-        reconstruction_term("perceptual")
+    with pytest.raises(InputError, match="not downloaded") as error:
+        fetch_weights("vgg19")
 
     assert_tells_what_to_do(error, cache / PUBLISHED_NAME)
     assert files_in(cache) == []
@@ -200,6 +228,7 @@ def test_without_a_network(cache, monkeypatch):
 
 def test_another_network_is_refused(cache, publish, tmp_path):
     publish(*weights_file(tmp_path, prefix="module."))
+    fetch_weights("vgg19")
     with pytest.raises(InputError, match="not a VGG-19 state dict"):
         vgg.load_vgg19()
 
@@ -212,6 +241,7 @@ def test_code_in_a_weights_file_does_not_run(cache, publish, tmp_path):
     torch.save(Evil(), tmp_path / "evil")
     body = (tmp_path / "evil").read_bytes()
     publish(named_by_hash(body), body)
+    fetch_weights("vgg19")
 
     with pytest.raises(InputError, match="not a VGG-19 state dict"):
         vgg.load_vgg19()

@@ -23,16 +23,16 @@ from source_code import imports, parse, run_when_imported
 # lines above and from what stands before it in its own line. `*`: any other file of the folder;
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
-geometry core ranges options animator storage process splines heatmaps blocks
+geometry core ranges options animator storage process programs splines heatmaps blocks
 media: files
 untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
-backbones: published vgg efficientnet resnet hrnet
+backbones: published fetch vgg efficientnet resnet hrnet
 viz: images draw
 data: clips folder check augment identities
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
 data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites
-data: emoji noto emoji_clips sources
+data: obtain available emoji noto emoji_clips sources
 detectors: keypoint jacobian region groups anchors transformer tokens pose
 motion: translation affine pca tps latent attention background
 dense: blend contributions

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 from project_files import module_name, modules
 
@@ -378,12 +379,34 @@ READERS: dict[str, Callable] = {
     )("fomm", odd),
     "zoo.official.config.read_yaml(config)": first_argument("zoo.official.config.read_yaml"),
 }
+
+
+def with_home(folder, name, *arguments):
+    "Call a function that fetches; its cache and its sets are in this folder."
+    home = str(folder / "home")
+    given = dict(HOME=home, USERPROFILE=home, ANIMLIB_DATA=f"{home}/sets")
+    with mock.patch.dict(os.environ, given):
+        return of(name)(*arguments)
+
+
 WEIGHTS = {
     "backbones.hrnet.imagenet_hrnet(path)": first_argument("backbones.hrnet.imagenet_hrnet"),
     "backbones.resnet.imagenet_resnet18(path)": first_argument(
         "backbones.resnet.imagenet_resnet18"
     ),
+    "backbones.efficientnet.load_efficientnet(path)": first_argument(
+        "backbones.efficientnet.load_efficientnet"
+    ),
     "backbones.vgg.load_vgg19(path)": first_argument("backbones.vgg.load_vgg19"),
+    "backbones.fetch.fetch_weights(start)": lambda odd, folder: with_home(
+        folder, "backbones.fetch.fetch_weights", "vgg19", odd
+    ),
+    "data.obtain.obtain(start)": lambda odd, folder: with_home(
+        folder, "data.obtain.obtain", "fluent", odd
+    ),
+    "data.available.get(start)": lambda odd, folder: with_home(
+        folder, "data.available.get", "noto", odd
+    ),
 }
 WRITERS: dict[str, Callable] = {
     "animation.animate(out)": lambda odd, folder: animate(folder, out=odd),
@@ -406,7 +429,9 @@ _CHECKED = "called with a path that a door has opened or checked"
 _HANDS_ON = "hands it on to `run.jobs.train`, `load` or `VideoWriter`, which are doors"
 _MADE = "a path that the program has made up itself"
 INSIDE = {  # functions, or modules with a star, that are no doors, and why
-    "backbones.published.published_weights(path)": "tried through the three networks",
+    "backbones.published.published_weights(path)": "tried through the four networks",
+    "backbones.published.find_weights(path)": "tried through the four networks",
+    "backbones.published.open_weights(path)": _CHECKED,
     "core.*": _CHECKED,
     "data.emoji.*": "the name of an emoji",
     "data.emoji_clips.read_address(address)": "tried through `open_source`",

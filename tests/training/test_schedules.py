@@ -1,6 +1,7 @@
 """Trainings as the papers state them: epochs, identities, ImageNet, a gradient of one part."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 import animlib.backbones.hrnet as hrnet
 import animlib.run.jobs as jobs
 from animlib import build
+from animlib.backbones.published import PUBLISHED
 from animlib.cli import main
 from animlib.core import InputError
 from animlib.data.clips import Clips
@@ -110,7 +112,8 @@ def imagenet(tmp_path, monkeypatch):
     folder.mkdir()
     torch.save(state, folder / "made")
     file = (folder / "made").rename(folder / f"hrnet-{sha256(folder / 'made')[:8]}.pth")
-    monkeypatch.setattr(hrnet, "HRNET_URL", f"https://example.org/{file.name}")
+    row = replace(PUBLISHED["hrnet-w32"], url=f"https://example.org/{file.name}")
+    monkeypatch.setitem(PUBLISHED, "hrnet-w32", row)
     monkeypatch.setenv("ANIMLIB_WEIGHTS", str(folder))
     monkeypatch.setenv("HOME", str(tmp_path))
 
