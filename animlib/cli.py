@@ -183,14 +183,21 @@ def _add_convert(subparsers):
 
 def _add_data(subparsers):
     summary = "get an open set or published weights, or say what is wrong with a folder of videos"
-    example = "animlib data get fluent\n         animlib data check videos/"
+    example = (
+        "animlib data get fluent\n         animlib data check videos/\n"
+        "         animlib data pack fluent:people --size 128 --out people.pack"
+    )
     add = add_command(subparsers, "data", commands.data_command, summary, example)
-    add("what", choices=["get", "check"], help="get, check")
-    name = "get: a name, left out: lists them; check: a folder of videos, or with train/ and test/"
+    add("what", choices=["get", "check", "pack"], help="get, check, pack")
+    name = "get: a name, left out: lists them; check: a folder of videos; pack: a data set"
     add("name", nargs="?", type=path, help=name)
     add(
         "--from", dest="start", type=path, metavar="FOLDER", help="get: the files are there already"
     )
+    add("--out", type=path, metavar="FILE", help="pack: clips for training, as one file")
+    add("--size", type=count, metavar="N", help="pack: side of the frames, px (the data set's)")
+    size = "pack: frames are left out to stay below it (64)"
+    add("--megabytes", type=count, default=64, metavar="N", help=size)
 
 
 def _add_run(subparsers):

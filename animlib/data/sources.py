@@ -13,6 +13,7 @@ __all__ = [
     "NotoSource",
     "register_source",
     "open_source",
+    "PackSource",
 ]
 
 # %% ../../nbs/01_data/019_data.sources.ipynb #c02
@@ -26,6 +27,7 @@ from ..core import InputError, nearest
 from .clips import Clips
 from .emoji_clips import EmojiSet, emoji_clips, emoji_transfers, read_address
 from .folder import open_folder
+from .pack import Pack
 from .sprites import moves, sprite_clips, sprite_transfers
 from .toy import FAMILIES, ToyClips, split_seed
 from .toy import clips as draw_clips
@@ -59,6 +61,11 @@ class DataSource:
         self.progress = progress
         self._opened: dict[tuple, Clips] = {}
         self.check_address()
+
+    @property
+    def title(self) -> str:
+        "What the frames are, for the header of a model; the name may be that of a copy."
+        return self.name
 
     def check_address(self):
         "Raise an `InputError` for an address that cannot be meant."
@@ -183,6 +190,10 @@ class EmojiSource(DataSource):
     def check_address(self):
         self._wanted = read_address(self.kind, self.address)
 
+    @property
+    def title(self) -> str:
+        return self.name.partition("=")[0]  # where the files are says nothing
+
     def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
         clips = emoji_clips(self._wanted, split, self.size)
         return clips if limit is None else clips.first(limit)
@@ -244,3 +255,26 @@ def open_source(
     "A data set by its name."
     cls, address = _kind(str(spec))
     return cls(str(spec), address, size, n_clips, n_frames, progress)
+
+
+# %% ../../nbs/01_data/019_data.sources.ipynb #k02
+class PackSource(DataSource):
+    "`pack:FILE`: clips and transfers of a data set that was packed by `write_pack`."
+
+    def check_address(self):
+        self.pack = Pack(self.address, self.size or None, self.progress)
+        self.size = self.pack.size[0]
+
+    @property
+    def title(self) -> str:
+        return f"{self.pack.index.data} (packed)"
+
+    def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
+        clips = self.pack.clips(split)
+        return clips if limit is None else clips.first(limit)
+
+    def transfers(self, n: int) -> list[tuple[Tensor, Tensor]]:
+        return self.pack.transfers(n)
+
+
+register_source("pack", PackSource)

@@ -7,6 +7,7 @@ __all__ = [
     "l1_per_frame",
     "psnr",
     "moving",
+    "gradient_length",
     "reconstruct_clip",
     "add_sums",
     "reconstruction_metrics",
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -54,6 +56,16 @@ def moving(
 ) -> Tensor:  # `[...,h,w]` bool
     "Pixels where source and driving differ by more than the threshold in any channel."
     return (source - driving).abs().amax(-3) > threshold
+
+
+# %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #s02
+def gradient_length(
+    images: Tensor,  # `[...,3,h,w]`
+) -> Tensor:  # `[...,h,w]`, the mean over channels; 0 where nothing changes
+    "Differences to the pixel on the right and to the one below, as the length of one vector."
+    right = F.pad(images.diff(dim=-1), (0, 1))
+    below = F.pad(images.diff(dim=-2), (0, 0, 0, 1))
+    return torch.hypot(right, below).mean(-3)
 
 
 # %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c11
@@ -126,6 +138,10 @@ def _pixel_sums(true: Tensor, frame: Tensor, source: Tensor, still: Tensor) -> d
         gap = (image - true).abs().mean(-3).double()
         sums[f"l1{name}"] = gap.mean((-1, -2)).sum()
         sums[f"l1_moving{name}"] = gap[moved].sum()
+    for name, image in {"": frame, "_true": true}.items():
+        steep = gradient_length(image).double()
+        sums[f"steep{name}"] = steep.sum()
+        sums[f"steep_moving{name}"] = steep[moved].sum()
     return sums
 
 
@@ -152,6 +168,8 @@ def _pixel_means(sums: dict) -> dict:
             means[name] = total / sums["pixels" if "moving" in name else "frames"]
     for name in ("l1", "l1_moving"):
         means[f"{name}_ratio"] = means[name] / means[f"{name}_copy"]
+    for name in ("", "_moving"):
+        means[f"sharpness{name}"] = sums[f"steep{name}"] / max(sums[f"steep{name}_true"], 1e-12)
     if sums["steps"]:
         means["flicker"] = sums["flicker"] / sums["steps"]
         means["flicker_ratio"] = sums["flicker"] / max(sums["flicker_video"], 1e-12)
@@ -187,8 +205,9 @@ def reconstruction_metrics(
     """Reconstruction of every frame of every clip from its first frame, against copying it.
 
     l1, l1_moving: mean absolute difference, over all pixels and over moving ones, each with its
-    _copy, _zero and _ratio; flicker, with its ratio to the video's own change; psnr: dB, of the
-    mean squared difference; frames and clips that were measured.
+    _copy, _zero and _ratio; sharpness, sharpness_moving: gradient over that of the true frames;
+    flicker, with its ratio to the video's own change; psnr: dB, of the mean squared difference;
+    frames and clips that were measured.
     """
     n = min(limit or len(clips), len(clips))
     options = dict(unit="clip", disable=not progress, leave=False, mininterval=2)

@@ -21,22 +21,22 @@ __all__ = [
     "metric_columns",
     "evaluate",
     "ablation_table",
+    "metrics_table",
     "row_values",
     "in_order",
     "are_level",
 ]
 
 # %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m03
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, stdev
 
-from .cross import cross_metrics, source_metrics
+from .cross import WAYS, cross_metrics, source_metrics
 from .metrics import reconstruction_metrics
 from .truth import truth_metrics
 from ..ranges import Limit, checked
-from ..retarget.transfer import MODES
 
 
 # %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m06
@@ -107,6 +107,8 @@ RECONSTRUCTION_COLUMNS = {
     "l1": "L1",
     "l1_ratio": "of copying",
     "l1_moving_ratio": "where it moves",
+    "sharpness": "sharpness",
+    "sharpness_moving": "sharpness where it moves",
 }
 TRUTH_COLUMNS = {
     "warp_ratio": "warp error, of no motion",
@@ -118,8 +120,8 @@ COLUMNS = RECONSTRUCTION_COLUMNS | TRUTH_COLUMNS
 EVALUATOR_COLUMNS = {"akd_ratio": "AKD, of copying", "aed_ratio": "AED, of copying"}
 # transfers between unseen identities, as shares of the better trivial answer
 CROSS_COLUMNS = {
-    f"{mode}_{name}_ratio": f"{name.upper()}, {mode}"
-    for mode in MODES
+    f"{way}_{name}_ratio": f"{name.upper()}, {way.replace('_', ' ')}"
+    for way in WAYS
     for name in ("l1", "akd", "aed")
 }
 # the same frames from more and more others, L1 of copying the first
@@ -166,19 +168,29 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _shown(
+    numbers: Iterable[Mapping],  # everything that was measured
+    columns: Mapping[str, str] | None,  # number -> title; None: of all metrics
+) -> dict[str, str]:
+    "The columns that have a number in some row."
+    measured = set().union(*numbers)
+    columns = metric_columns() if columns is None else columns
+    return {name: title for name, title in columns.items() if name in measured}
+
+
+def _head(*titles: str) -> list[str]:
+    "The titles, and the line below them."
+    return [_row([*titles]), "|---" * len(titles) + "|"]
+
+
 def ablation_table(
     found: Mapping,  # method, data, preset, steps, seeds, device, variants: from `run.ablate`
     columns: Mapping[str, str] | None = None,  # number -> title; None: of all metrics
 ) -> str:  # Markdown; columns without a number in any row are left out
     "A row for every variant, a column for every number that was measured."
     rows = found["variants"]
-    measured = set()
-    for row in rows.values():
-        measured.update(*row["metrics"])
-    columns = metric_columns() if columns is None else columns
-    shown = {name: title for name, title in columns.items() if name in measured}
-    lines = [_row([found["method"], "weights", *shown.values()])]
-    lines.append("|---" * (len(shown) + 2) + "|")
+    shown = _shown([metrics for row in rows.values() for metrics in row["metrics"]], columns)
+    lines = _head(found["method"], "weights", *shown.values())
     for variant, row in rows.items():
         cells = [_cell(row["metrics"], name) for name in shown]
         lines.append(_row([variant, f"{row['weights'] / 1e6:.3f} M", *cells]))
@@ -188,6 +200,19 @@ def ablation_table(
     made = f"{found['steps']} steps each, {seeds}, {found['device']}"
     lines += ["", f"*{found['data']}, preset {found['preset']}, {made}*"]
     return "\n".join(lines)
+
+
+def metrics_table(
+    measured: Mapping[str, Mapping],  # model -> its numbers: of `evaluate`, or of its header
+    data: str,  # the data set on which all of them were measured
+    columns: Mapping[str, str] | None = None,  # number -> title; None: of all metrics
+) -> str:  # Markdown; columns without a number in any row are left out
+    "A row for every trained model, and below the table what they were measured on."
+    shown = _shown(measured.values(), columns)
+    lines = _head("model", *shown.values())
+    for model, metrics in measured.items():
+        lines.append(_row([model, *(_cell([metrics], name) for name in shown)]))
+    return "\n".join([*lines, "", f"*{data}, held-out clips*"])
 
 
 # %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m18c

@@ -162,12 +162,12 @@ def _open_evaluator(name: str, data: Data) -> Evaluator | None:
     return Evaluator(load(name), _name(data)) if name else None
 
 
-def _table(job: _Job, method: str, data: Data, seeds: int) -> dict:
+def _table(job: _Job, method: str, seeds: int) -> dict:
     "What stands above the rows of a table."
     _, training = configure(job.method, job.preset, **job.options)
     return dict(
         method=method,
-        data=Path(_name(data)).name,
+        data=Path(job.source().title).name,
         preset=job.preset,
         steps=training.steps,
         seeds=seeds,
@@ -200,7 +200,7 @@ def ablate(
     chosen = _chosen(method, names, preset, options)
     sources = cache(partial(as_source, data, clips=clips, frames=frames, progress=progress))
     job = _Job(method, preset, out, options, sources, device, limit, progress, init)
-    found = dict(init=Path(init).name) | _table(job, method, data, seeds)
+    found = dict(init=Path(init).name) | _table(job, method, seeds)
     job = replace(job, evaluator=_open_evaluator(evaluator, data))
 
     def measure(name, seed):
@@ -231,7 +231,7 @@ def compare(
     sources = cache(partial(as_source, data, clips=clips, frames=frames, progress=progress))
     out = user_path(out, "out")
     job = _Job(methods[0], preset, out, options, sources, device, limit, progress)
-    found = _table(job, "method", data, seeds)
+    found = _table(job, "method", seeds)
     job = replace(job, evaluator=_open_evaluator(evaluator, data))
 
     def measure(method, seed):

@@ -244,10 +244,25 @@ def _check_data(folder: str) -> int:
     return 0 if report.ok else 1
 
 
+def _pack_data(args: Namespace) -> int:
+    "A data set as one file."
+    from animlib.data.pack import write_pack
+    from animlib.data.sources import open_source
+
+    if not args.name or not args.out:
+        raise Usage("data pack: expected the name of a data set and --out FILE")
+    source = open_source(args.name, args.size, progress=show_progress())
+    file = write_pack(source, args.out, args.megabytes)
+    print(f"{file}: {file.stat().st_size / 1e6:.1f} MB; --data pack:{file} trains on it")
+    return 0
+
+
 def data_command(args: Namespace) -> int:
-    "A set or weights, or the list of them; or what is wrong with a folder of videos."
+    "A set or weights, or the list of them; a pack; what is wrong with a folder of videos."
     from animlib.data.available import available, get
 
+    if args.what == "pack":
+        return _pack_data(args)
     if args.what == "check":
         if not args.name or args.start:
             raise Usage("data check: expected one folder of videos")

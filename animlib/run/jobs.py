@@ -46,6 +46,7 @@ from ..training.state import RunState, save_model
 from ..viz.draw import comparison
 from ..viz.images import filmstrip, to_gif, to_uint8
 from ..zoo.hub import load_animator
+from ..zoo.start import start_from
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c08
@@ -123,34 +124,23 @@ class Preview:
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c16
-def _start_from(
-    model: Animator,  # fresh
-    init: str,  # a zoo name or a file
-):
-    "Fill a model with trained weights."
-    trained = load_animator(init)
-    warm_start = get_method(model.method).warm_start
-    try:
-        if warm_start:
-            warm_start.begin(model, trained)
-        else:
-            model.load_state_dict(trained.state_dict())
-    except (RuntimeError, InputError) as error:
-        raise InputError(
-            f"init {init}: its weights do not fit this method with these options; "
-            "use the preset and the options it was trained with"
-        ) from error
-
-
 def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
     "Fill a fresh model with what it starts from; a state that is there will replace all of it."
-    if init:
-        _start_from(model, init)
+    if init and not resumed:
+        start_from(model, init)
     elif training.pretrained and not resumed:
         start_from_published(model)
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c17
+def _provenance(source: DataSource, init: str) -> dict:  # arguments of `fit`
+    "What the header says of a training besides its options."
+    info: dict = dict(data_title=source.title)
+    if init:
+        info["init"] = Path(init).name
+    return info | dict(domain=measure_domain(source.clips("train")).header())
+
+
 @checked
 def train(
     method: str,  # fomm, ...: `animlib models` lists them
@@ -188,13 +178,17 @@ def train(
         **adversary,
         tensorboard=tensorboard,
         progress=progress,
-        domain=measure_domain(source.clips("train")).header(),
-        **({"init": Path(init).name} if init else {}),  # type: ignore[arg-type]
+        **_provenance(source, init),
     )
     return user_path(run, "run")
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c24
+def _short_name(data: str) -> str:
+    "The end of a path: what is written travels."
+    return "/".join(Path(data).parts[-2:])
+
+
 @checked
 def evaluate_run(
     run: str | os.PathLike,  # folder of a finished run
@@ -202,6 +196,7 @@ def evaluate_run(
     half: bool = False,  # store the weights as float16, and measure those
     progress: bool = True,
     data: Data | None = None,  # None: what the run was trained on
+    device: str = "cpu",  # where it is measured
 ) -> dict[str, float]:  # also in metrics.json and in the header of model.safetensors
     "Measure a run on held-out data and write the numbers into its files."
     run = user_path(run, "run")
@@ -219,8 +214,9 @@ def evaluate_run(
     if data is None:  # the header names only the end of a path
         data = read_config(run / "config.json")["data"]
     source = as_source(data, model.cfg.size, progress=progress)
-    metrics = evaluate(model, source, limit, progress)
-    save_model(file, model, half, **info, metrics=metrics)
+    metrics = evaluate(model.to(pick_device(device)), source, limit, progress)
+    info |= dict(metrics=metrics, measured_on=_short_name(source.title))
+    save_model(file, model, half, **info)
     save_json(run / "metrics.json", metrics)
     return metrics
 

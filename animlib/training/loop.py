@@ -244,6 +244,7 @@ def fit(
     *,
     device="auto",  # auto | cpu | cuda | mps
     data_name: str = "",  # for config.json
+    data_title: str = "",  # for the header of the model file; '': data_name
     resume: bool = False,  # go on with the run that is there
     preview: Callable | None = None,  # called with (model, step) every `preview_every` steps
     sampler: Callable = pair_sampler,  # draws a batch
@@ -262,4 +263,4 @@ def fit(
     with resumable(trainer.folder, trainer.peers):
         trainer.open(data_name, resume, tensorboard)
         _take_steps(trainer, progress)
-        return trainer.finish(data_name, info)
+        return trainer.finish(data_title or data_name, info)

@@ -32,7 +32,7 @@ viz: images draw
 data: clips folder check augment identities
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
 data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites
-data: obtain available emoji noto emoji_clips sources
+data: obtain available emoji noto emoji_clips sheets pack sources
 detectors: keypoint jacobian region groups anchors transformer tokens pose
 motion: translation affine pca tps latent attention background
 dense: blend contributions
@@ -41,11 +41,11 @@ retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
 training: config optimise state folder record peers loop
 models: registry *
-zoo: old_names tensors files checkpoint official.facts official.* convert hub
+zoo: old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
-run: jobs reports notebooks ablate page demo bench costs commands endings
+run: jobs reports notebooks ablate page demo bench costs commands endings plan sweep
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

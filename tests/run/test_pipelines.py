@@ -142,9 +142,9 @@ def test_ablate_trains_measures_and_goes_on(tmp_path):
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory):
-    "FOMM and HDAM, four steps each."
+    "FOMM and HDAM, four steps each, two seeds."
     folder = tmp_path_factory.mktemp("comparison")
-    given = TRAINING | dict(methods=["fomm", "hdam"], out="cmp", options=dict(batch=2))
+    given = TRAINING | dict(methods=["fomm", "hdam"], out="cmp", options=dict(batch=2), seeds=2)
     execute("compare", folder, **given)
     return folder
 
@@ -157,7 +157,10 @@ def test_compare_trains_methods_alike(comparison):
     for row in found["variants"].values():
         for metric in ("akd_ratio", "aed_ratio", "warp_ratio", "l1_ratio"):
             assert math.isfinite(row["metrics"][0][metric])
-    assert "| hdam |" in text(notebook) and count_images(notebook) == 1
+    assert "| hdam |" in text(notebook) and count_images(notebook) == 2
+    assert {"clips.jpg", "transfers.jpg", "comparison.md"} <= names_in(comparison / "cmp")
+    table = (comparison / "cmp" / "comparison.md").read_text()
+    assert all(word in table for word in ("2 seeds", " ± ", "sharpness", "best frame", "toy:arm"))
 
 
 @pytest.mark.parametrize("run,steps", [("fomm-0", 4), ("hdam-0-dam", 2), ("hdam-0", 2)])
@@ -201,3 +204,23 @@ def test_disentangle_refuses_a_method_without_such_a_network(tmp_path):
         execute("disentangle", tmp_path, **small)
 
     assert not (tmp_path / "no").exists()
+
+
+# ---- everything that is owed ----
+def test_gpu_trains_a_plan_and_goes_on(tmp_path):
+    "Its defaults: a DAM, and an HDAM that starts from it; once more, and nothing is left to do."
+    quick = dict(out="g", device="cpu", options={"batch": 2})
+    notebook = execute("gpu", tmp_path, **quick)
+    found = read_json(tmp_path / "g" / "sweep.json")
+
+    assert [row["state"] for row in found.values()] == ["done", "done"]
+    assert names_in(tmp_path / "g" / "models") == {
+        "dam-animal.safetensors",
+        "hdam-animal.safetensors",
+    }
+    assert load(tmp_path / "g" / "models" / "hdam-animal.safetensors").info["init"] == "dam-animal"
+    assert "| dam-animal | owed |" in text(notebook)  # what hdam-animal starts from, and its state
+    assert "*toy:arm, held-out clips*" in text(notebook) and count_images(notebook) == 1
+
+    execute("gpu", tmp_path, **quick)
+    assert all("minutes" not in row for row in read_json(tmp_path / "g" / "sweep.json").values())

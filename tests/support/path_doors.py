@@ -311,6 +311,7 @@ READERS: dict[str, Callable] = {
     ),
     "data.folder.read_pairs(path)": first_argument("data.folder.read_pairs"),
     "data.folder.split_paths(folder)": first_argument("data.folder.split_paths"),
+    "data.pack.Pack.__init__(path)": first_argument("data.pack.Pack"),
     "data.sources.open_source(spec)": first_argument("data.sources.open_source"),
     "data.sprites.layer_files(folder)": first_argument("data.sprites.layer_files"),
     "data.sprites.sprite_clips(folder)": lambda odd, folder: of("data.sprites.sprite_clips")(
@@ -340,6 +341,7 @@ READERS: dict[str, Callable] = {
     "run.jobs.reconstruct(model)": lambda odd, folder: reconstruct(folder, model=odd),
     "run.jobs.train(data)": lambda odd, folder: train(folder, data=odd),
     "run.jobs.train(init)": train_from,
+    "run.plan.read_plan(path)": first_argument("run.plan.read_plan"),
     "run.notebooks.check_parameters(notebook)": lambda odd, folder: of(
         "run.notebooks.check_parameters"
     )(odd, {}),
@@ -414,6 +416,9 @@ WRITERS: dict[str, Callable] = {
     "data.folder.open_folder(cache)": lambda odd, folder: of("data.folder.open_folder")(
         write(folder / "data" / "a.png", png_bytes()).parent, cache=odd
     ),
+    "data.pack.write_pack(out)": lambda odd, folder: of("data.pack.write_pack")(
+        of("data.sources.open_source")("toy:arm", 32, 2, 2, False), odd
+    ),
     "media.write.Video.save(path)": lambda odd, folder: save_video(odd),
     "media.write.VideoWriter.__init__(path)": lambda odd, folder: write_frames(odd),
     "media.output.output_kind(path)": first_argument("media.output.output_kind"),
@@ -463,6 +468,8 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.notebooks.run_notebook(cwd)": "a kernel for each would take minutes",
     "run.notebooks.run_notebook(out)": "a kernel for each would take minutes",
     "run.page.*": _MADE,
+    "run.plan.state_of(run)": "looks for files; whatever the folder is",
+    "run.sweep.*": _HANDS_ON,
     "storage.*": _CHECKED,
     "training.folder.*": "tried through `run.jobs.train`",
     "training.loop.*": "tried through `run.jobs.train`",
@@ -476,6 +483,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "training.peers.resumable(folder)": _CHECKED,
     "training.record.Record.__init__(run)": _CHECKED,
     "untrusted.*": _CHECKED,
+    "zoo.start.start_from(init)": "hands it on to `load_animator`, which is a door",
     "viz.images.to_gif(path)": _MADE,
     "zoo.files.header_config(path)": "a name for a message",
     "zoo.files.read_value(found)": "a value, no path",
