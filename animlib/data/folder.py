@@ -211,7 +211,7 @@ def decode_once(
     folder: Path,  # the data set
     paths: Sequence[Path],  # of its clips
     names: Sequence[str],  # of the clips
-    read: Callable,  # path -> frames, uint8 `[h,w,3]` or `[h,w,4]`; without any the clip is left out
+    read: Callable,  # path -> frames, uint8 `[h,w,3|4]`; a clip without frames is left out
     request: Sequence,  # what else decides on the frames, such as their size: numbers and texts
     cache=None,  # folder for the decoded frames; None: ANIMLIB_CACHE, or the user's cache folder
 ) -> Clips:
