@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from executed import text
 from PIL import Image
 
@@ -56,21 +57,23 @@ def test_demo_of_emoji_repeats_the_loop_in_its_speed(demo_folder):
 
 def test_demo_moves_every_person_in_every_motion(demo_folder):
     video = Video.open(demo_folder / "animation.mp4").tensor()[:24]
-    n_people, n_motions = len(EMOJI_PEOPLE), len(EMOJI_MOTIONS)
+    n_people = len(EMOJI_PEOPLE)
 
-    for column in range(1, 1 + 2 * n_people):
-        source = cell_of(video, 0, column)
-        assert largest_change(source) < 0.002, "a source moves"
-        for row in range(1, 1 + n_motions):
+    sources = torch.stack([cell_of(video[0], 0, column) for column in range(1, 1 + n_people)])
+    for row in range(1, 1 + len(EMOJI_MOTIONS)):
+        for column in range(1, 1 + 2 * n_people):
             result = cell_of(video, row, column)
             assert largest_change(result) > 0.004, f"the result {row}, {column} stands still"
-            assert (result[0] - source[0]).abs().mean() < 0.1, "the result is of another person"
+        for person in range(n_people):  # relative: everyone keeps their own shape
+            distance = (cell_of(video[0], row, 1 + person) - sources).abs().mean((1, 2, 3))
+            assert distance.argmin() == person, "a result under the wrong title"
     assert Image.open(demo_folder / "comparison.png").size == (6 * 130 - 2, 16 + 4 * 130 - 2)
 
 
 def test_demo_moves_the_drawn_person(demo_folder):
     video = Video.open(demo_folder / "toy.mp4").tensor()[..., 16:, :]
-    driving, result = video[..., 194:386], video[..., 388:580]
+    driving = video[..., 194:386]
+    result = video[..., 388:580]
 
     assert (driving[0] - driving[12]).abs().mean() > 0.01
     assert (result[0] - result[12]).abs().mean() > 0.01, "the result stands still"
@@ -101,7 +104,7 @@ def test_demo_is_nearer_to_the_true_answer_than_the_unmoved_image(demo_folder):
 def test_demo_page_asks_no_network(demo_folder):
     html = (demo_folder / "demo.html").read_text(encoding="utf-8")
 
-    assert html.count("<video") == 3 and html.count("<img") >= 1 and len(html) < 4e6
+    assert html.count("<video") >= 4 and html.count("<img") >= 1 and len(html) < 4e6
     assert not re.search(r"<(script|link|iframe|object|embed)\b", html)
     assert not re.search(r'src\s*=\s*["\']?(?!["\']?data:)', html)
     assert not re.search(r"@import|url\(", html)
