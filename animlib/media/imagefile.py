@@ -142,7 +142,7 @@ class ImageFile:
         self,
         index: int = 0,  # which frame; in order is fastest
     ) -> np.ndarray:  # uint8 `[h,w,3]`
-        "A frame upright as RGB: grey repeated, alpha dropped, 16 bits cut to 8."
+        "A frame upright as RGB: grey repeated, over white if transparent, 16 bits cut to 8."
         self._load(index)
         return pillow_frame(self._image, self.path)
 

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ..animator import Animator, evaluation_mode
 from ..core import InputError
-from ..data.clips import Clips
+from ..data.clips import Clips, farthest_frame
 from ..data.identities import group_sampler, training_data
 from ..data.sources import DataSource, open_source
 from ..domain import measure_domain
@@ -110,7 +110,7 @@ class Preview:
         shown = [clips.video(i * len(clips) // n) for i in range(min(n, len(clips)))]
         self.run = user_path(run, "run")
         self.source = torch.stack([video[0] for video in shown])
-        self.driving = torch.stack([video[-1] for video in shown])
+        self.driving = torch.stack([video[farthest_frame(video)] for video in shown])
         self.video = shown[0][:24]
 
     def __call__(self, model: Animator, step: int):
@@ -237,9 +237,9 @@ def _rebuild_clip(model: Animator, clips: Clips, i: int) -> RebuiltClip:
     "Clip i, every frame from the first one and its own keypoints."
     true = clips.video(i)
     rebuilt = reconstruct_clip(model, true)[0]
-    copied = (true - true[:1]).abs().mean((1, 2, 3))
-    ratio = (rebuilt - true).abs().mean() / copied.mean().clamp(min=1e-9)
-    return RebuiltClip(clips.names[i], true, rebuilt, ratio.item(), int(copied.argmax()))
+    copied = (true - true[:1]).abs().mean()
+    ratio = (rebuilt - true).abs().mean() / copied.clamp(min=1e-9)
+    return RebuiltClip(clips.names[i], true, rebuilt, ratio.item(), farthest_frame(true))
 
 
 def _draw_clips(model: Animator, ends: list[RebuiltClip], out: Path, device: torch.device):

@@ -56,16 +56,18 @@ _TEMPLATE = """
 {% endblock %}
 """
 _STYLE = """
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff;
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #f5f5f2;
        font: 16px/1.55 system-ui, sans-serif }
 h1 { font-size: 2rem; margin-bottom: .2rem }
 h2 { margin-top: 2.2rem; border-top: 1px solid #ddd; padding-top: 1.2rem }
 blockquote { margin: 0 0 1rem; color: #666; font-size: 1.1rem }
-img, video { max-width: 100%; height: auto; border-radius: 4px }
+img, video { max-width: 100%; height: auto; box-sizing: border-box; padding: .7rem;
+             background: #fff; border-radius: 10px; box-shadow: 0 1px 5px #0003 }
 pre { overflow: auto; font-size: .85rem }
 .output pre { margin: .4rem 0 }
-details.code { margin: .4rem 0 }
-summary { color: #888; font-size: .8rem; cursor: pointer }
+details.code { margin: 0 }
+summary { color: #aaa; font-size: .7rem; line-height: 1.2; cursor: pointer }
+.output { margin: .5rem 0 }
 .highlight { background: #f6f8fa; border-radius: 4px; padding: .2rem .8rem }
 table { border-collapse: collapse; margin: .6rem 0 }
 td, th { padding: .25rem .8rem; border-bottom: 1px solid #ddd; text-align: left }

@@ -14,6 +14,7 @@ __all__ = [
     "flow_image",
     "flow_wheel",
     "warp_lines",
+    "full_contrast",
     "comparison",
 ]
 
@@ -224,6 +225,17 @@ def warp_lines(
     return page
 
 
+# %% ../../nbs/00_foundations/009_viz.draw.ipynb #s02
+def full_contrast(
+    maps: Tensor,  # `[...]` in [0,1]
+    least: float = 0.05,  # between black and white, so that an even map stays even
+) -> tuple[Tensor, str]:  # the maps anew in [0,1], and what black and white stand for
+    "Maps on one common scale from their lowest value to their highest, such as '0.26 to 1.00'."
+    high = maps.max().clamp(min=least)
+    low = min(maps.min(), high - least)
+    return (maps - low) / (high - low), f"{low:.2f} to {high:.2f}"
+
+
 # %% ../../nbs/00_foundations/009_viz.draw.ipynb #c33
 def _anchor_image(frame: Tensor, kp_s: Keypoints, kp_d: Keypoints, factor: int) -> Tensor:
     "An enlarged, paler frame with the driving anchors and their tails from the source."
@@ -235,16 +247,15 @@ def _anchor_image(frame: Tensor, kp_s: Keypoints, kp_d: Keypoints, factor: int) 
         )
         for kp in (kp_d, kp_s)
     )
-    colours = keypoint_colours(len(end))
-    return draw_points(draw_strokes(page, start, end, colours, 0.6, 0.0), end, colours)
+    page = draw_strokes(page, start, end, keypoint_colours(len(end)), 0.6, 0.0)
+    return draw_points(page, end)
 
 
 def _anchor_images(step: Step, frames: Tensor, factor: int) -> Tensor:  # `[n,3,h,w]` enlarged
     "`_anchor_image` for each frame; keypoints of a single frame serve for all."
     images = []
     for i, frame in enumerate(frames):
-        kp_s = step.kp_s[min(i, len(step.kp_s) - 1)]
-        kp_d = step.kp_d[min(i, len(step.kp_d) - 1)]
+        kp_s, kp_d = (kp[min(i, len(kp) - 1)] for kp in (step.kp_s, step.kp_d))
         images.append(_anchor_image(frame, kp_s, kp_d, factor))
     return torch.stack(images)
 
@@ -268,8 +279,9 @@ def _columns(step: Step, n: int, factor: int, driving: Tensor | None) -> dict:
         flows = [flow_image(grid, size) for grid in _first(step.flow.warp.grid, n)]
         columns[f"flow, full at {full_colour(size):.0f} px"] = enlarge(torch.stack(flows), factor)
     if step.flow.visible:
-        visible = resize_maps(_first(step.flow.visible[-1], n).float(), size)
-        columns["occlusion"] = enlarge(repeat(visible, "n 1 h w -> n c h w", c=3), factor)
+        masks = _first(step.flow.visible[-1], n).float()
+        masks, limits = full_contrast(resize_maps(masks, size))
+        columns[f"occlusion, {limits}"] = enlarge(repeat(masks, "n 1 h w -> n c h w", c=3), factor)
     columns["result"] = enlarge(_first(step.frame, n), factor)
     return columns
 
@@ -281,9 +293,7 @@ def comparison(
     upscale: int | None = None,  # whole factor; None: the least that makes frames 128 pixels wide
     driving: Tensor | None = None,  # `[b,3,h,w]` shown as driving; None: the step's own
 ) -> Tensor:  # `[3,H,W]`
-    """source | driving | anchors | flow | occlusion | result, a row per frame.
-
-    Stages that the model or the step lacks are left out."""
+    "source | driving | anchors | flow | occlusion | result, as far as there are, a row per frame."
     factor = upscale or max(1, math.ceil(128 / step.frame.shape[-1]))
     driving = step.driving if driving is None else driving
     return titled_columns(_columns(step, min(rows, len(step.frame)), factor, driving))

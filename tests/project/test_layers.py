@@ -26,7 +26,7 @@ LAYERS = """
 geometry core ranges options animator storage process programs splines heatmaps blocks
 media: files
 untrusted
-media: image imagefile hdr timing decode sound delays read encode output write
+media: alpha image imagefile hdr timing decode sound delays read encode output write
 backbones: published fetch vgg efficientnet resnet hrnet
 viz: images draw
 data: clips folder check augment identities

@@ -3,37 +3,94 @@
 import re
 
 import pytest
+import torch
 from executed import text
 from PIL import Image
 
 from animlib.core import InputError
+from animlib.data.noto import GROUPS
 from animlib.media.read import probe, read_image
 from animlib.media.write import Video
-from animlib.run.demo import demo, sample_figure, zoo_table
+from animlib.run.demo import (
+    EMOJI_MOTIONS,
+    EMOJI_PEOPLE,
+    demo,
+    sample_emoji,
+    sample_figure,
+    zoo_table,
+)
 from animlib.zoo.hub import share, zoo
 
 
 # ---- the demonstration ----
-def test_demo_leaves_four_files(demo_folder):
+def cell_of(video, row, column):
+    "One cell of a video of cells 128 px wide, 2 px apart, below a title of 16 px."
+    top = 16 + 130 * row
+    return video[..., top : top + 128, 130 * column : 130 * column + 128]
+
+
+def largest_change(video):
+    "Of the frames, against the first one."
+    return (video - video[:1]).abs().mean((1, 2, 3)).max()
+
+
+def test_demo_leaves_five_files(demo_folder):
     names = {path.name for path in demo_folder.iterdir()}
 
-    assert names == {"animation.mp4", "comparison.png", "demo.ipynb", "demo.html"}
+    assert names == {"animation.mp4", "toy.mp4", "comparison.png", "demo.ipynb", "demo.html"}
 
 
 def test_demo_keeps_speed_length_and_sound(demo_folder):
-    made = probe(demo_folder / "animation.mp4")
+    made = probe(demo_folder / "toy.mp4")
     driving = probe(share("data_samples", "driving.mp4"))
 
     assert (made.frames, made.fps, made.has_sound) == (driving.frames, driving.fps, True)
 
 
-def test_demo_moves(demo_folder):
-    video = Video.open(demo_folder / "animation.mp4").tensor()[..., 16:, :]
-    change = (video[0] - video[12]).abs()
+def test_demo_of_emoji_repeats_the_loop_in_its_speed(demo_folder):
+    made = probe(demo_folder / "animation.mp4")
+    driving = sample_emoji(EMOJI_MOTIONS["mage"])
 
-    assert change.mean() > 0.01
-    assert change[..., -256:].mean() > 0.01, "the result stands still"
+    assert made.frames == 3 * len(driving)
+    assert made.fps == pytest.approx(driving.fps, rel=0.01)
+
+
+def test_demo_moves_every_person_in_every_motion(demo_folder):
+    video = Video.open(demo_folder / "animation.mp4").tensor()[:24]
+    n_people = len(EMOJI_PEOPLE)
+
+    sources = torch.stack([cell_of(video[0], 0, column) for column in range(1, 1 + n_people)])
+    for row in range(1, 1 + len(EMOJI_MOTIONS)):
+        for column in range(1, 1 + 2 * n_people):
+            result = cell_of(video, row, column)
+            assert largest_change(result) > 0.004, f"the result {row}, {column} stands still"
+        for person in range(n_people):  # relative: everyone keeps their own shape
+            distance = (cell_of(video[0], row, 1 + person) - sources).abs().mean((1, 2, 3))
+            assert distance.argmin() == person, "a result under the wrong title"
     assert Image.open(demo_folder / "comparison.png").size == (6 * 130 - 2, 16 + 4 * 130 - 2)
+
+
+def test_demo_moves_the_drawn_person(demo_folder):
+    video = Video.open(demo_folder / "toy.mp4").tensor()[..., 16:, :]
+    driving = video[..., 194:386]
+    result = video[..., 388:580]
+
+    assert (driving[0] - driving[12]).abs().mean() > 0.01
+    assert (result[0] - result[12]).abs().mean() > 0.01, "the result stands still"
+
+
+def test_demo_measures_against_the_true_looks(demo_folder):
+    shares = re.findall(r"The (\w+): (\d+)% of the error is left", text(demo_folder / "demo.ipynb"))
+
+    assert {name for name, _ in shares} == EMOJI_PEOPLE.keys() & EMOJI_MOTIONS.keys()
+    assert all(int(share) < 100 for _, share in shares)
+
+
+def test_demo_shows_people_that_no_training_has_seen():
+    group = GROUPS["fluent"]["people"]
+
+    for name in EMOJI_PEOPLE.values():
+        assert group.split(group.find(name), False) == "test", name
 
 
 def test_demo_is_nearer_to_the_true_answer_than_the_unmoved_image(demo_folder):
