@@ -216,7 +216,8 @@ class Sweep:
             rows[run.name] = dict(state=self.state(run)) | self.found.get(run.name, {})
             if rows[run.name]["state"] == "done":
                 header = read_header(self.folder(run) / "model.safetensors")
-                rows[run.name] |= {key: header[key] for key in ("metrics", "measured_on")}
+                measured_on = header.get("measured_on", header["data"])  # older files lack it
+                rows[run.name] |= dict(metrics=header["metrics"], measured_on=measured_on)
         return rows
 
 

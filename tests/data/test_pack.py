@@ -6,10 +6,12 @@ import zipfile
 import pytest
 import torch
 
+from animlib.cli import main
 from animlib.core import InputError
 from animlib.data.clips import Clips
 from animlib.data.pack import Pack, write_pack
 from animlib.data.sources import DataSource, open_source
+from animlib.media.write import Video
 from animlib.run.jobs import train
 from animlib.training.folder import read_config
 from animlib.training.state import read_header
@@ -142,3 +144,20 @@ def test_larger_frames_than_packed_are_refused(discs, tmp_path):
     write_pack(discs, tmp_path / "d.pack")
     with pytest.raises(InputError, match="at most 32 px"):
         open_source(f"pack:{tmp_path / 'd.pack'}", 64)
+
+
+# ---- the command ----
+def test_a_folder_is_packed_by_the_command(tmp_path, capsys):
+    for i in range(5):
+        frames = torch.randint(256, (4, 16, 16, 3), dtype=torch.uint8).numpy()
+        Video(frames, 10.0).save(tmp_path / "clips" / f"clip{i}.gif")
+    out = tmp_path / "clips.pack"
+    command = ["data", "pack", str(tmp_path / "clips"), "--size", "16", "--out", str(out)]
+    assert main(command) == 0
+    assert f"--data pack:{out} trains on it" in capsys.readouterr().out
+
+    source = open_source(f"pack:{out}", progress=False)
+    assert (len(source.clips("train")), len(source.clips("test"))) == (4, 1)
+    assert source.title == f"{tmp_path.name}/clips (packed)" and source.transfers(3) == []
+    assert main(["data", "pack", str(tmp_path / "nothing"), "--out", str(out)]) == 2
+    assert "animlib: error: " in capsys.readouterr().err

@@ -468,6 +468,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.notebooks.run_notebook(cwd)": "a kernel for each would take minutes",
     "run.notebooks.run_notebook(out)": "a kernel for each would take minutes",
     "run.page.*": _MADE,
+    "run.plan.plan_table(out)": "looks for files; whatever the folder is",
     "run.plan.state_of(run)": "looks for files; whatever the folder is",
     "run.sweep.*": _HANDS_ON,
     "storage.*": _CHECKED,
