@@ -195,7 +195,7 @@ def test_a_missing_set_is_one_line_with_what_to_do(kind, tmp_path):
     group = next(iter(GROUPS[kind]))
     for folder in (tmp_path / "none", tmp_path):
         line = error_line(open_source(f"{kind}:{group}={folder}").clips, "test")
-        assert str(folder) in line and ("get fluent" in line or "clone" in line)
+        assert str(folder) in line and f"animlib data get {kind}" in line
 
 
 # ---- reading ----

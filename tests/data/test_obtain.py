@@ -18,6 +18,7 @@ import pytest
 
 from animlib.backbones.published import PUBLISHED, Wheel
 from animlib.cli import main
+from animlib.data.emoji_clips import emoji_files, emoji_home
 from animlib.data.obtain import SETS, Archive, data_folder, unpack
 from animlib.storage import FolderLock, sha256
 
@@ -142,7 +143,8 @@ def test_an_archive_that_is_not_there(fluent, capsys):
 def test_an_interrupted_set_goes_on(fluent):
     program(fluent, "npm", f"{COPY}\nif 'b-2' in words[1]: time.sleep(60)")
     code = (
-        "import sys; from animlib.data.obtain import SETS, Archive\n"
+        "import sys; from animlib.data.emoji_clips import emoji_files, emoji_home
+from animlib.data.obtain import SETS, Archive\n"
         "from dataclasses import replace\n"
         f"SETS['fluent'] = replace(SETS['fluent'], archives={SETS['fluent'].archives!r})\n"
         "from animlib.cli import main; sys.exit(main(['data', 'get', 'fluent']))"
@@ -228,6 +230,7 @@ def test_links_are_not_unpacked(tmp_path, kind):
 
 
 # ---- noto ----
+NOTO = "google-noto-emoji-gifs"
 CLONE = """
 os.makedirs(f"{words[-1]}/gifs")
 for i in range(3):
@@ -246,7 +249,15 @@ def noto(home, monkeypatch):
 
 def test_noto_comes_by_git(noto, capsys):
     assert main(["data", "get", "noto"]) == 0
-    assert files_of(noto / "sets/noto") == ["1/0.gif", "1/1.gif", "1/2.gif", "1/LICENSE"]
+    assert files_of(noto / "sets/noto") == [
+        f"{NOTO}/{name}" for name in ("0.gif", "1.gif", "2.gif", "LICENSE")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["fluent", "noto"])
+def test_what_was_obtained_is_found_as_emoji(kind, fluent, noto):
+    assert main(["data", "get", kind]) == 0
+    assert len(emoji_files(kind, emoji_home(kind))) == {"fluent": 2, "noto": 3}[kind]
 
 
 def test_noto_comes_from_a_clone(noto, capsys):
