@@ -143,8 +143,7 @@ def test_an_archive_that_is_not_there(fluent, capsys):
 def test_an_interrupted_set_goes_on(fluent):
     program(fluent, "npm", f"{COPY}\nif 'b-2' in words[1]: time.sleep(60)")
     code = (
-        "import sys; from animlib.data.emoji_clips import emoji_files, emoji_home
-from animlib.data.obtain import SETS, Archive\n"
+        "import sys; from animlib.data.obtain import SETS, Archive\n"
         "from dataclasses import replace\n"
         f"SETS['fluent'] = replace(SETS['fluent'], archives={SETS['fluent'].archives!r})\n"
         "from animlib.cli import main; sys.exit(main(['data', 'get', 'fluent']))"
