@@ -17,7 +17,6 @@ __all__ = [
 ]
 
 # %% ../../nbs/01_data/018c_data.emoji_clips.ipynb #c03
-import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
