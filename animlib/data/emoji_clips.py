@@ -17,7 +17,6 @@ __all__ = [
 ]
 
 # %% ../../nbs/01_data/018c_data.emoji_clips.ipynb #c03
-import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from .clips import Clips
 from .emoji import EmojiGroup, EmojiName
 from .folder import decode_once
 from .noto import GROUPS, NotoGroup, emoji_group
+from .obtain import data_folder
 from ..media.files import note_once
 from ..media.image import natural_key
 from ..media.imagefile import ImageFile
@@ -63,8 +63,7 @@ def emoji_home(
     kind: str,  # fluent | noto
 ) -> Path:
     "Where a set is kept: below ANIMLIB_DATA, or in the user's cache folder."
-    home = os.environ.get("ANIMLIB_DATA") or "~/.cache/animlib/data"
-    return user_path(home, "ANIMLIB_DATA") / kind
+    return data_folder() / kind
 
 
 def read_address(
@@ -92,7 +91,7 @@ _PLACES = {
 }
 _REMEDY = {
     "fluent": "run `animlib data get fluent`, or name the folder that has it: fluent:GROUP=FOLDER",
-    "noto": "run `animlib data get noto`, or name the folder of a clone: noto:GROUP=FOLDER",
+    "noto": "run `animlib data get noto`, or name the folder that has it: noto:GROUP=FOLDER",
 }
 
 

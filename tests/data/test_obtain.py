@@ -18,6 +18,7 @@ import pytest
 
 from animlib.backbones.published import PUBLISHED, Wheel
 from animlib.cli import main
+from animlib.data.emoji_clips import emoji_files, emoji_home
 from animlib.data.obtain import SETS, Archive, data_folder, unpack
 from animlib.storage import FolderLock, sha256
 
@@ -228,6 +229,7 @@ def test_links_are_not_unpacked(tmp_path, kind):
 
 
 # ---- noto ----
+NOTO = "google-noto-emoji-gifs"
 CLONE = """
 os.makedirs(f"{words[-1]}/gifs")
 for i in range(3):
@@ -246,7 +248,15 @@ def noto(home, monkeypatch):
 
 def test_noto_comes_by_git(noto, capsys):
     assert main(["data", "get", "noto"]) == 0
-    assert files_of(noto / "sets/noto") == ["1/0.gif", "1/1.gif", "1/2.gif", "1/LICENSE"]
+    assert files_of(noto / "sets/noto") == [
+        f"{NOTO}/{name}" for name in ("0.gif", "1.gif", "2.gif", "LICENSE")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["fluent", "noto"])
+def test_what_was_obtained_is_found_as_emoji(kind, fluent, noto):
+    assert main(["data", "get", kind]) == 0
+    assert len(emoji_files(kind, emoji_home(kind))) == {"fluent": 2, "noto": 3}[kind]
 
 
 def test_noto_comes_from_a_clone(noto, capsys):
