@@ -231,6 +231,7 @@ def find_tracks(
 
 # %% ../nbs/12_practice/120d_faces.ipynb #f22
 _AS_LARGE = 1.6  # faces of one person in one shot: heights differ by no more
+_LASTING = 3  # frames looked at: what is seen less often is no part of a face's way
 
 
 def _height(track: Track) -> float:
@@ -247,7 +248,9 @@ def one_face(
     taken = set(first.frames)
     for other in others:
         ratio = _height(other) / _height(first)
-        if taken.isdisjoint(other.frames) and 1 / _AS_LARGE < ratio < _AS_LARGE:
+        in_a_gap = not any(other.frames[0] <= frame <= other.frames[-1] for frame in taken)
+        is_lasting = len(other.frames) >= _LASTING
+        if in_a_gap and is_lasting and 1 / _AS_LARGE < ratio < _AS_LARGE:
             kept.append(other)
             taken |= set(other.frames)
     parts = [(frame, box) for part in kept for frame, box in zip(part.frames, part.boxes)]

@@ -7,6 +7,7 @@ __all__ = [
     "FACE_SHARE",
     "MARGIN",
     "LOOSE",
+    "STEADY",
     "LAGS",
     "Window",
     "face_window",
@@ -110,6 +111,7 @@ def steady_boxes(
 # %% ../nbs/12_practice/120e_framing.ipynb #g19
 MARGIN = 0.1  # of the face's height: what stays free around it
 LOOSE = 1.4  # times the usual side: a window that is larger follows the face instead
+STEADY = 0.02  # of the side: how far the window may move from one frame to the next
 LAGS = (2.0, 1.0, 0.5)  # seconds: standard deviations of the low-pass, the slowest first
 
 
@@ -174,6 +176,12 @@ def _following(boxes: np.ndarray, usual: Window, frames: np.ndarray, lag: float)
     return Framing(frames, centres, max(usual.side, 2 * float(reach)))
 
 
+def _largest_step(framing: Framing) -> float:
+    "How far the window moves from one frame to the next, pixels."
+    steps = np.diff(framing.centres, axis=0) / np.diff(framing.frames)[:, None]
+    return float(np.hypot(*steps.T).max())
+
+
 def frame_clip(
     boxes: np.ndarray,  # `[m,4]` pixels, from `steady_boxes`
     frames: Sequence[int] | np.ndarray,  # `[m]` the frames looked at, evenly spaced
@@ -189,8 +197,12 @@ def frame_clip(
     if fixed.side <= LOOSE * side or len(frames) < 2:
         return fixed
     looks_per_second = fps / (frames[1] - frames[0])
+    chosen = fixed
     for lag in LAGS:
         following = _following(boxes_with_margin, usual, frames, lag * looks_per_second)
-        if following.side <= LOOSE * side:
-            return following
-    return min(fixed, following, key=lambda framing: framing.side)
+        is_steady = _largest_step(following) <= STEADY * following.side
+        if following.side < chosen.side and (is_steady or chosen is fixed):
+            chosen = following
+        if chosen.side <= LOOSE * side:
+            break
+    return chosen
