@@ -135,11 +135,11 @@ def _add_train(subparsers):
     )
     add("method", help="fomm, ...: animlib models lists them")
     data = (
-        "toy:body, toy:face, toy:animal, toy:arm, lpc:FOLDER (a clone of the LPC sprites), "
-        "or a folder of videos"
+        "toy:body, toy:face, toy:animal, toy:arm, fluent:people, fluent:figures, fluent:hands "
+        "(emoji), lpc:FOLDER (a clone of the LPC sprites), or a folder of videos"
     )
     add("--data", required=True, type=path, help=data)
-    add("--preset", default="nano", help="toy, nano, paper, paper-vox, paper-taichi, ... (nano)")
+    add("--preset", default="nano", help="toy, nano, small, paper, paper-vox, ... (nano)")
     run = (
         "folder of the run (runs/METHOD-DATA-PRESET); "
         "torchrun takes --run for its own: there, --run-dir"

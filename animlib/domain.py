@@ -27,7 +27,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 
 from .animator import Animator
 from .core import InputError, as_images
-from .data.clips import Clips
+from .data.clips import Clips, draw_grounds
 from .zoo.files import checked_header
 from .zoo.hub import zoo
 
@@ -119,12 +119,13 @@ _FOLDS = 4
 def _spread_frames(clips: Clips, n: int) -> Tensor:  # `[<=n,3,h,w]`
     "About n frames, evenly over the clips and within each, in the order of the clips."
     used = min(n, len(clips))
+    grounds = draw_grounds(used, torch.Generator().manual_seed(0))  # as training draws them
     frames = []
     for i in range(used):
         clip = i * len(clips) // used
         length = int(clips.lengths[clip])
         times = torch.linspace(0, length - 1, min(n // used, length) + 2)[1:-1]
-        frames.append(clips.frames(clip, times.round().long()))
+        frames.append(clips.frames(clip, times.round().long(), grounds[i]))
     return as_images(torch.cat(frames), "cpu")
 
 

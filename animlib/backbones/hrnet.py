@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "HRNET_URL",
     "Bottleneck",
     "Stem",
     "Exchange",
@@ -161,7 +160,6 @@ class HRNet(Backbone):
 
 
 # %% ../../nbs/10_motion_transformer/100_backbones.hrnet.ipynb #c33
-HRNET_URL = "https://download.openmmlab.com/mmpose/pretrain_models/hrnet_w32-36af842e.pth"
 _PLACES = {  # ours -> published
     r"^stem\.shrink\.": "f.",
     r"^stem\.layers\.": "layer1.",
@@ -192,7 +190,7 @@ def _published(name: str) -> str:
 # %% ../../nbs/10_motion_transformer/100_backbones.hrnet.ipynb #c33b
 def start_from_imagenet(
     net: nn.Module,  # an HRNet-W32, or its stem; its weights are replaced
-    path=None,  # the file or its folder; None: ANIMLIB_WEIGHTS, the cache, then a download
+    path=None,  # the file or its folder; None: ANIMLIB_WEIGHTS, then the cache
 ):
     "Published ImageNet weights, checked by hash (Motion Transformer, section 4)."
     prefix = "stem." if isinstance(net, Stem) else ""
@@ -215,12 +213,11 @@ def start_from_imagenet(
         net.load_state_dict(filled)
         return net
 
-    instead = "train without them (pretrained=False)"
-    published_weights(HRNET_URL, path, "HRNet-W32", instead, fill)
+    published_weights("hrnet-w32", path, fill)
 
 
 def imagenet_hrnet(
-    path=None,  # the file or its folder; None: ANIMLIB_WEIGHTS, the cache, then a download
+    path=None,  # the file or its folder; None: ANIMLIB_WEIGHTS, then the cache
 ) -> HRNet:
     "A fresh HRNet-W32 with published ImageNet weights."
     net = HRNet()

@@ -9,9 +9,10 @@ __all__ = ["identity_of", "identity_groups", "group_sampler", "ByIdentity", "tra
 from functools import lru_cache
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
-from ..core import InputError, as_images
+from ..core import InputError
 from .augment import augment
 from .clips import Clips
 
@@ -78,7 +79,8 @@ def identity_groups(
         sources = [others[i % len(others)] for i in range(n)]  # a short clip gives some twice
         start = int(clips.offsets[clip])
         rows.append([start + t for t in (*sources, driving)])
-    frames = as_images(clips.array[torch.tensor(rows, device=clips.array.device)], device)
+    table = rearrange(torch.tensor(rows, device=clips.array.device), "b n -> n b")
+    frames = rearrange(clips.images(table, generator, device), "n b c h w -> b n c h w")
     return frames[:, :-1], frames[:, -1]
 
 

@@ -9,6 +9,8 @@ __all__ = [
     "ToySource",
     "SpriteSource",
     "FolderSource",
+    "EmojiSource",
+    "NotoSource",
     "register_source",
     "open_source",
 ]
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from ..core import InputError, nearest
 from .clips import Clips
+from .emoji_clips import EmojiSet, emoji_clips, emoji_transfers, read_address
 from .folder import open_folder
 from .sprites import moves, sprite_clips, sprite_transfers
 from .toy import FAMILIES, ToyClips, split_seed
@@ -169,6 +172,34 @@ class FolderSource(DataSource):
         return clips if limit is None else clips.first(limit)
 
 
+# %% ../../nbs/01_data/019_data.sources.ipynb #e02
+class EmojiSource(DataSource):
+    "A group of animated emoji; a kind says which set."
+
+    kind = "fluent"
+    default_size = 128
+    _wanted: EmojiSet
+
+    def check_address(self):
+        self._wanted = read_address(self.kind, self.address)
+
+    def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
+        clips = emoji_clips(self._wanted, split, self.size)
+        return clips if limit is None else clips.first(limit)
+
+    def transfers(self, n: int) -> list[tuple[Tensor, Tensor]]:
+        return emoji_transfers(self._wanted, n, self.size)
+
+
+class NotoSource(EmojiSource):
+    "`noto:GROUP`: gifs of a clone, with one look each."
+
+    kind = "noto"
+
+    def transfers(self, n: int) -> list[tuple[Tensor, Tensor]]:
+        return []
+
+
 # %% ../../nbs/01_data/019_data.sources.ipynb #s21
 SOURCES: dict[str, type[DataSource]] = {}  # prefix -> the kind of data set
 
@@ -183,6 +214,8 @@ def register_source(
 
 register_source("toy", ToySource)
 register_source("lpc", SpriteSource)
+register_source("fluent", EmojiSource)
+register_source("noto", NotoSource)
 
 
 def _kind(spec: str) -> tuple[type[DataSource], str]:
@@ -202,7 +235,7 @@ def _kind(spec: str) -> tuple[type[DataSource], str]:
 
 @checked
 def open_source(
-    spec,  # 'toy:body' (or face, animal, arm), 'lpc:FOLDER', or a folder of videos
+    spec,  # 'toy:body' (or face, animal, arm), 'fluent:people', 'lpc:FOLDER', or a folder of videos
     size: Side | None = None,  # side of the frames in pixels; None: the data set's own
     n_clips: Count = 1000,  # of a data set that is drawn
     n_frames: Count = 16,  # of each drawn clip

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from ..animator import Detector
 from ..backbones.resnet import ResNet18
+from ..blocks import AntiAlias, frame_stride
 from ..core import Keypoints
 from ..options import Config
-from ..ranges import Width
+from ..ranges import Scale, Width
 
 
 # %% ../../nbs/09_tpsmm/091_detectors.groups.ipynb #c20
@@ -24,6 +25,7 @@ class GroupDetectorCfg(Config):
     "The detector of TPSMM."
 
     width: Width = 64  # of the ResNet-18; 64 is the standard one
+    scale: Scale = 1.0  # side of what it reads over side of the frame; 1 as released
 
 
 class GroupDetector(Detector):
@@ -36,10 +38,12 @@ class GroupDetector(Detector):
         cfg: GroupDetectorCfg = GroupDetectorCfg(),
     ):
         super().__init__()
+        self.shrink = AntiAlias(cfg.scale)
+        self.stride = frame_stride(cfg.scale, 1)
         self.body = ResNet18(3, cfg.width)
         self.head = nn.Linear(self.body.n_out, n_groups * n_points * 2)
 
     def forward(self, frame: Tensor) -> Keypoints:  # `[b,3,h,w]`
         "Positions `[b,n_groups*n_points,2]` in (-1,1)."
-        numbers = self.head(self.body(frame)).float()
+        numbers = self.head(self.body(self.shrink(frame))).float()
         return Keypoints(rearrange(2 * numbers.sigmoid() - 1, "b (k xy) -> b k xy", xy=2))

@@ -13,6 +13,7 @@ __all__ = [
     "adversarial_term",
     "result_frames",
     "discriminator_terms",
+    "adversarial_side",
 ]
 
 # %% ../../nbs/04_monkeynet/044_losses.adversarial.ipynb #c03
@@ -221,3 +222,17 @@ def discriminator_terms(
         return _sum_losses(losses)
 
     return dict(discriminator=Term(1.0, fn))
+
+
+# %% ../../nbs/04_monkeynet/044_losses.adversarial.ipynb #a01
+def adversarial_side(
+    paper,  # a `Method`, of which `discriminator` and `discriminator_losses` are read
+    cfg,  # of its model
+) -> dict:  # arguments of `fit`; empty where there is no discriminator
+    "The discriminator and its losses, for a method that has one."
+    network = paper.discriminator(cfg) if paper.discriminator else None
+    if network is None:
+        return {}
+    own = paper.discriminator_losses
+    losses = own(network, cfg) if own else discriminator_terms(network)
+    return {"discriminator": network, "discriminator_losses": losses}

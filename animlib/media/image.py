@@ -36,6 +36,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..core import InputError
+from .alpha import pillow_colours, three_channels
 from .files import file_error, note_once
 
 # %% ../../nbs/00_foundations/005_media.image.ipynb #i05
@@ -140,12 +141,12 @@ def pillow_frame(
     image: Image.Image,
     name="image",  # for notes and errors
 ) -> np.ndarray:  # uint8 `[h,w,3]`
-    "A Pillow image upright as RGB: grey repeated, alpha dropped, 16 bits cut to 8."
+    "A Pillow image upright as RGB: grey repeated, over white if transparent, 16 bits cut to 8."
     expect_pixels(name, image.height, image.width)
     if image.mode.startswith("I"):
         frame = _eight_bits(np.asarray(image))
     else:
-        frame = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        frame = pillow_colours(image)
     return upright(frame, orientation(image, name))
 
 
@@ -178,7 +179,7 @@ def _channels_last(
         values = values[..., None]
     has_channels = values.ndim == 3 and values.shape[-1] in (1, 3, 4) and values.numel() > 0
     if has_channels and (values.dtype == torch.uint8 or values.is_floating_point()):
-        return values[..., [0, 0, 0] if values.shape[-1] == 1 else [0, 1, 2]]
+        return three_channels(values)
     raise InputError(
         "image: expected uint8 or float [h,w], [h,w,3] or a tensor [3,h,w], "
         f"found {values.dtype} {list(values.shape)}; convert it"
@@ -212,7 +213,7 @@ def image_tensor(
     size=None,  # pixels: one number, or (rows, columns); None keeps the image's own
     fit: str = "crop",  # as in `resize_frame`
 ) -> Tensor:  # float `[3,h,w]` in [0,1]
-    "An image in memory as a network reads it: grey repeated, alpha dropped; bytes shrink first."
+    "An image in memory as a network reads it: three channels, over white; bytes shrink first."
     values = _channels_last(x)
     if values.dtype != torch.uint8:
         image = rearrange(_unit_range(values), "h w c -> c h w").contiguous()
@@ -260,9 +261,8 @@ def strip_width(
     square = rows if columns % rows == 0 else columns
     width = square if frame_width is None else frame_width
     if not _is_pixels(width) or columns % width:
-        expected = f"a multiple of frame_width={width}"
-        found = f"a strip {columns} pixels wide"
-        raise file_error(path, expected, found, "give its true frame_width")
+        wide = f"a strip {columns} pixels wide"
+        raise file_error(path, f"a multiple of frame_width={width}", wide, "give the true width")
     return width
 
 

@@ -24,6 +24,7 @@ from animlib.media.image import (
     orientation,
     pillow_frame,
     rows_and_columns,
+    upright,
 )
 
 # %% ../../nbs/00_foundations/005a_media.imagefile.ipynb #i33
@@ -141,9 +142,18 @@ class ImageFile:
         self,
         index: int = 0,  # which frame; in order is fastest
     ) -> np.ndarray:  # uint8 `[h,w,3]`
-        "A frame upright as RGB: grey repeated, alpha dropped, 16 bits cut to 8."
+        "A frame upright as RGB: grey repeated, over white if transparent, 16 bits cut to 8."
         self._load(index)
         return pillow_frame(self._image, self.path)
+
+    def read_alpha(
+        self,
+        index: int = 0,  # which frame; in order is fastest
+    ) -> np.ndarray:  # uint8 `[h,w,4]`
+        "A frame upright with its alpha, not premultiplied; 255 where the file has none."
+        self._load(index)
+        frame = np.array(self._image.convert("RGBA"))
+        return upright(frame, orientation(self._image, self.path))
 
     def _load(self, index: int):
         "Decode a frame, if its pixels are within the budget; each may have a size of its own."

@@ -23,7 +23,7 @@ from ..losses.equivariance import equivariance
 from ..losses.hierarchy import attention_overlap, coverage_gap, hierarchy_prior
 from ..losses.reconstruction import Term, reconstruction_term
 from .mraa import rendering_parts
-from .registry import Method
+from .registry import SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
 from ..options import Config
@@ -36,7 +36,9 @@ from ..training.config import TrainCfg
 class DamLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0  # of its two terms
     # the frame that equivariance warps (as released: source)
     warped: Literal["driving", "source"] = "driving"
@@ -109,7 +111,13 @@ def _coverage(step: Step, min_share: float, ignored: tuple[int, ...]) -> Tensor:
 def losses(cfg: DamCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     "The loss of DAM (eq. 13) or HDAM (eq. 15); `vgg` where the config says 'perceptual'."
     weights = cfg.loss
-    rec = reconstruction_term(weights.reconstruction, 10.0, vgg)
+    rec = reconstruction_term(
+        weights.reconstruction,
+        10.0,
+        vgg,
+        features=weights.features,
+        perceptual=weights.perceptual,
+    )
     terms = dict(
         rec=rec,
         equivariance=Term(weights.equivariance, partial(equivariance, frame=weights.warped)),
@@ -157,6 +165,17 @@ presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=3e-3, save_every=100, preview_every=100)),
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
 )
+
+# %% ../../nbs/08_dam/083_models.dam.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    detector=replace(_nano.detector, scale=0.25),
+    generator=replace(_nano.generator, width=24, max_width=96),
+    background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/08_dam/083_models.dam.ipynb #v00
 _still = DamCfg(  # sets whose camera stands still have one field of Jacobians, as released

@@ -19,7 +19,7 @@ from ..geometry import OURS, Sampling
 from ..losses.adversarial import Discriminator, DiscriminatorCfg, adversarial_term
 from ..losses.equivariance import equivariance
 from ..losses.reconstruction import Term, reconstruction_term
-from .registry import Method
+from .registry import SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..options import Config
 from ..ranges import Points, Side, Weight
@@ -31,7 +31,9 @@ from ..training.config import TrainCfg
 class FommLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0  # of its two terms
     adversarial: Weight = 0.0  # 1 where used; 0: none
     matching: Weight = 0.0  # feature matching on every block; 10 where used; 0: none
@@ -80,7 +82,13 @@ def losses(
     "The loss of FOMM; `vgg` for a perceptual loss, `discriminator` where the config has one."
     weights = cfg.loss
     terms = dict(
-        rec=reconstruction_term(weights.reconstruction, 10.0, vgg),
+        rec=reconstruction_term(
+            weights.reconstruction,
+            10.0,
+            vgg,
+            features=weights.features,
+            perceptual=weights.perceptual,
+        ),
         equivariance=Term(weights.equivariance, equivariance),
     )
     if discriminator is None:
@@ -122,6 +130,16 @@ METHOD = Method(
     presets=presets,
     discriminator=discriminator,
 )
+
+# %% ../../nbs/05_fomm/054_models.fomm.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    detector=replace(_nano.detector, scale=0.25),
+    generator=replace(_nano.generator, width=24, max_width=96),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/05_fomm/054_models.fomm.ipynb #v00
 _adversarial = FommCfg(loss=FommLossCfg(adversarial=1.0, matching=10.0))

@@ -20,7 +20,7 @@ def _hierarchical(cfg: dam.DamCfg, weight: float) -> dam.DamCfg:
     return replace(cfg, n_intermediate=3, loss=loss)
 
 
-_WEIGHTS = {"toy": 1 / 3, "nano": 1 / 3}  # of eq. 14; elsewhere 1, as in the paper
+_WEIGHTS = {"toy": 1 / 3, "nano": 1 / 3, "small": 1 / 3}  # of eq. 14; elsewhere 1, as in the paper
 presets = {  # name -> (model, training)
     name: (_hierarchical(cfg, _WEIGHTS.get(name, 1.0)), training)
     for name, (cfg, training) in dam.presets.items()

@@ -36,8 +36,8 @@ from ..detectors.keypoint import DetectorCfg, GaussianMaps, KeypointDetector
 from ..generators.unet import UNetCfg, WarpedUNet
 from ..geometry import OURS, Sampling
 from ..losses.adversarial import Discriminator, DiscriminatorCfg, adversarial_term
-from ..losses.reconstruction import Term, l1, pyramid
-from .registry import Method
+from ..losses.reconstruction import Term, feature_term, l1, pyramid
+from .registry import SMALL_TRAINING, Method
 from ..motion.translation import translation_motion
 from ..options import Config
 from ..ranges import Factor, Points, Range, Side, Variance, Weight, Width
@@ -77,6 +77,7 @@ class MonkeynetLossCfg(Config):
     detach: bool = True  # no gradient to keypoints through the discriminator; released: False
     deformed: Weight = 0.0  # L1 between warped source and driving frame
     pyramid: Weight = 0.0  # L1 at four scales; not in the paper
+    perceptual: Weight = 0.0  # features of EfficientNet-Lite0; not in the paper
 
 
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #c08b
@@ -178,6 +179,17 @@ presets = dict(  # name -> (model, training)
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
 )
 
+# %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    detector=replace(_nano.detector, scale=0.25),
+    dense=replace(_nano.dense, width=16),
+    generator=replace(_nano.generator, width=16, depth=5, max_width=128),
+    loss=replace(_nano.loss, perceptual=1.0),
+)
+presets["small"] = (_small, SMALL_TRAINING)
+
 # %% ../../nbs/04_monkeynet/046_models.monkeynet.ipynb #v00
 _driving = KeypointSpreadCfg(from_driving=True)  # section 3.6
 _64 = MonkeynetCfg(  # the sets of section 4: no network is smaller than the frame
@@ -262,6 +274,7 @@ def losses(
     terms = dict(
         image=Term(weights.image, image_loss),
         pyramid=Term(weights.pyramid, pyramid_loss),
+        perceptual=feature_term(weights.perceptual, vgg),
         deformed=Term(weights.deformed, deformed_loss),
     )
     if discriminator is None:

@@ -31,7 +31,7 @@ from ..losses.equivariance import equivariance
 from ..losses.masks import foreground
 from ..losses.reconstruction import Term, reconstruction_term
 from .mraa import rendering_parts
-from .registry import Method, Variant
+from .registry import SMALL_TRAINING, Method, Variant
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
 from ..options import Config
@@ -44,7 +44,9 @@ from ..training.config import TrainCfg
 class MotionTransformerLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0
     matrices: bool = False  # equivariance of Jacobians, too, as released
     masks: Weight = 0.1  # lambda of eq. 13; 0 where the camera stands still (as released: 1)
@@ -94,7 +96,13 @@ def losses(cfg: MotionTransformerCfg, vgg=None, discriminator=None) -> Mapping[s
     weights = cfg.loss
     matching = partial(equivariance, matrices=weights.matrices)
     return dict(
-        rec=reconstruction_term(weights.reconstruction, 10.0, vgg),
+        rec=reconstruction_term(
+            weights.reconstruction,
+            10.0,
+            vgg,
+            features=weights.features,
+            perceptual=weights.perceptual,
+        ),
         equivariance=Term(weights.equivariance, matching),
         masks=Term(weights.masks, partial(foreground, each=weights.each)),
     )
@@ -166,6 +174,17 @@ METHOD = Method(
     variants=variants,
     pretrained=start_from_published,
 )
+
+# %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    transformer=replace(_nano.transformer, width=96),
+    generator=replace(_nano.generator, width=24, max_width=96),
+    background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #v00
 _still = MotionTransformerCfg(  # section 3.3: mask losses on TaiChiHD alone

@@ -29,7 +29,7 @@ from ..generators.occlusion import GeneratorCfg, OcclusionGenerator
 from ..geometry import OURS, Sampling
 from ..losses.equivariance import equivariance, jacobian_error
 from ..losses.reconstruction import Term, reconstruction_term
-from .registry import Method
+from .registry import SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg, background_motion
 from ..motion.pca import axes_error, pca_motion
@@ -52,7 +52,9 @@ class MraaDenseCfg(DenseCfg):
 class MraaLossCfg(Config):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0  # of its two terms
 
 
@@ -126,7 +128,13 @@ def losses(cfg: MraaCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     weights = cfg.loss
     error = axes_error if cfg.fix_axes else jacobian_error
     return dict(
-        rec=reconstruction_term(weights.reconstruction, 10.0, vgg),
+        rec=reconstruction_term(
+            weights.reconstruction,
+            10.0,
+            vgg,
+            features=weights.features,
+            perceptual=weights.perceptual,
+        ),
         equivariance=Term(weights.equivariance, partial(equivariance, matrix_error=error)),
     )
 
@@ -155,6 +163,17 @@ presets = dict(  # name -> (model, training)
     toy=(_toy, TrainCfg(steps=200, batch=8, lr=3e-3, save_every=100, preview_every=100)),
     nano=(_nano, TrainCfg(steps=24_000, batch=8, lr=5e-4, save_every=1000, preview_every=2000)),
 )
+
+# %% ../../nbs/07_mraa/074_models.mraa.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    detector=replace(_nano.detector, scale=0.25),
+    generator=replace(_nano.generator, width=24, max_width=96),
+    background=BackgroundCfg(kind="zero"),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/07_mraa/074_models.mraa.ipynb #v00
 _bodies = MraaCfg(detector=RegionDetectorCfg(pad=0))

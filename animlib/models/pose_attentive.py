@@ -37,7 +37,7 @@ from animlib.losses.adversarial import (
 )
 from ..losses.crossid import cross_identity_step, cross_term, discriminated_frames
 from ..losses.reconstruction import Term, reconstruction_term
-from .registry import Method, Variant
+from .registry import SMALL_TRAINING, Method, Variant
 from ..motion.attention import PoseAttention, RetrievalCfg, Views, no_candidates
 from ..options import Config
 from ..ranges import Points, Share, Side, Weight
@@ -49,7 +49,9 @@ from ..training.config import TrainCfg
 class PoseAttentiveLossCfg(Config):
     "Weights and schedule of the losses; what is not eq. 6 is open in the paper."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     image: Weight = 10.0  # lambda_VGG
     adversarial: Weight = 1.0
     matching: Weight = 10.0  # lambda_FM on every block
@@ -174,7 +176,15 @@ def losses(
 ) -> Mapping[str, Term]:
     "Eq. 4 and eq. 5, and their sum, eq. 6; `discriminator` where the config has one."
     weights = cfg.loss
-    own = dict(image=reconstruction_term(weights.reconstruction, weights.image, vgg))
+    own = dict(
+        image=reconstruction_term(
+            weights.reconstruction,
+            weights.image,
+            vgg,
+            features=weights.features,
+            perceptual=weights.perceptual,
+        )
+    )
     if discriminator is not None:
         matching = (0.0, *[weights.matching] * cfg.discriminator.depth)
         own["adversarial"] = adversarial_term(discriminator, weights.adversarial, matching)
@@ -219,15 +229,7 @@ _nano = PoseAttentiveCfg(
 presets = dict(  # name -> (model, training)
     toy=(
         _toy,
-        TrainCfg(
-            steps=200,
-            batch=8,
-            lr=2e-3,
-            betas=(0.5, 0.999),
-            sources=2,
-            save_every=100,
-            preview_every=100,
-        ),
+        TrainCfg(steps=200, batch=8, lr=2e-3, sources=2, save_every=100, preview_every=100),
     ),
     nano=(
         _nano,
@@ -270,6 +272,17 @@ METHOD = Method(
     discriminator_losses=discriminator_losses,
     variants=variants,
 )
+
+# %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    encoder=replace(_nano.encoder, width=32, max_width=112, downs=3),
+    background=replace(_nano.background, width=16, depth=4),
+    discriminator=replace(_nano.discriminator, width=16),
+    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, replace(SMALL_TRAINING, sources=2))
 
 # %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #v00
 _open = TrainCfg(steps=100_000, batch=4, sources=4, milestones=())

@@ -7,6 +7,7 @@ __all__ = [
     "Options",
     "Variant",
     "MODULES",
+    "SMALL_TRAINING",
     "COMPONENTS",
     "WarmStart",
     "Method",
@@ -30,6 +31,7 @@ from typing import Any
 from ..animator import Animator, Model
 from ..core import InputError, nearest
 from ..options import flatten_options, is_option, option_values, set_options
+from ..training.config import TrainCfg
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c07
 Options = Mapping[str, Any]  # dotted names, or nested dicts
@@ -144,7 +146,7 @@ def _length_as_asked(options: Mapping[str, Any]) -> dict[str, Any]:  # of the tr
 
 def configure(
     name: str,  # of a method
-    preset: str = "nano",  # toy | nano | paper | paper-vox, ...: the paper on one of its data sets
+    preset: str = "nano",  # toy | nano | small | paper | paper-vox, ...: the paper on one data set
     **options,  # of the model or of the training: dotted names, or nested dicts
 ) -> tuple:  # (model config, TrainCfg)
     "A preset with some options changed; a misspelt one is a TypeError that names the nearest."
@@ -160,6 +162,19 @@ def build(name: str, preset: str = "nano", **options) -> Animator:
     "A fresh model of a method; options as in `configure`."
     cfg, _ = configure(name, preset, **options)
     return get_method(name).build(cfg)
+
+
+# %% ../../nbs/02_training/026_models.registry.ipynb #p01
+SMALL_TRAINING = TrainCfg(  # of the preset `small`, of every method
+    steps=8_000,
+    batch=8,
+    lr=5e-4,
+    flip=True,
+    jitter=0.1,
+    hue=0.1,
+    save_every=250,
+    preview_every=500,
+)
 
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c17b

@@ -72,7 +72,9 @@ class TpsmmBackgroundCfg(Config):
 class TpsmmLossCfg(Config):
     "What is learned from, and how much it weighs; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"  # perceptual: VGG-19
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0
     consistency: Weight = 10.0  # of the background, eq. 12
     warping: Weight = 10.0  # eq. 13
@@ -175,7 +177,13 @@ def losses(cfg: TpsmmCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     consistency = 0.0 if no_background else weights.consistency
     camera = 0.0 if no_background else weights.camera
     return dict(
-        rec=reconstruction_term(weights.reconstruction, 10.0, vgg),
+        rec=reconstruction_term(
+            weights.reconstruction,
+            10.0,
+            vgg,
+            features=weights.features,
+            perceptual=weights.perceptual,
+        ),
         equivariance=Term(weights.equivariance, equivariance),
         background=Term(consistency, background_consistency),
         warp=Term(weights.warping, partial(warp_consistency, masked=weights.warp_masked)),
@@ -239,6 +247,18 @@ METHOD = Method(
     presets=presets,
     variants=variants,
 )
+
+# %% ../../nbs/09_tpsmm/096_models.tpsmm.ipynb #sm1
+_small = replace(
+    _nano,
+    size=128,
+    n_tps=8,
+    detector=replace(_nano.detector, scale=0.5),
+    background=TpsmmBackgroundCfg(kind="zero"),
+    generator=InpaintingCfg(width=20, max_width=80, downs=3, kernel=3),
+    loss=replace(_small_loss, reconstruction="perceptual", features="efficientnet"),
+)
+presets["small"] = (_small, replace(_nano_training, steps=8_000, save_every=250, preview_every=500))
 
 
 # %% ../../nbs/09_tpsmm/096_models.tpsmm.ipynb #v00

@@ -17,7 +17,7 @@ __all__ = [
 
 # %% ../../nbs/03_x2face/032_models.x2face.ipynb #c03
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from torch import Tensor
@@ -26,8 +26,8 @@ from ..animator import Animator, OneWarp, Prepared, Step
 from ..core import Flow
 from ..generators.embedded import EmbeddedFace
 from ..geometry import OURS, Sampling
-from ..losses.reconstruction import Term, l1, pyramid
-from .registry import Method
+from ..losses.reconstruction import Term, feature_term, l1, pyramid
+from .registry import SMALL_TRAINING, Method
 from ..motion.latent import CodeDetector, LatentMotion
 from ..options import Config
 from ..ranges import Range, Side, Weight, Width
@@ -41,6 +41,7 @@ class X2faceLossCfg(Config):
 
     image: Weight = 1.0  # L1
     pyramid: Weight = 0.0  # L1 summed over four scales; not in the paper
+    perceptual: Weight = 0.0  # features of EfficientNet-Lite0; not in the paper
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def losses(cfg: X2faceCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     return dict(
         image=Term(cfg.loss.image, image_loss),
         pyramid=Term(cfg.loss.pyramid, pyramid_loss),
+        perceptual=feature_term(cfg.loss.perceptual, vgg),
     )
 
 
@@ -120,6 +122,11 @@ presets = dict(  # name -> (model, training)
     toy=(_toy, _toy_training),
     nano=(_nano, _nano_training),
 )
+
+# %% ../../nbs/03_x2face/032_models.x2face.ipynb #sm1
+_small_loss = replace(_nano.loss, perceptual=1.0)
+_small = replace(_nano, size=128, depth=7, n_code=96, loss=_small_loss)
+presets["small"] = (_small, SMALL_TRAINING)
 
 # %% ../../nbs/03_x2face/032_models.x2face.ipynb #v00
 # VoxCeleb at 256 px, pairs of 16, the rate never changes: the released script; it names no end

@@ -180,7 +180,7 @@ def _training_ways(
 # %% ../../nbs/13_runs/135_run.bench.ipynb #c21
 @checked
 def bench(
-    preset: str = "paper",  # of the model whose frames are timed: toy | nano | paper
+    preset: str = "paper",  # of the model whose frames are timed: toy | nano | small | paper
     size: Side = 256,  # px, of its frames
     frames: Count = 4,  # animated in one go
     training: str = "nano",  # preset of the training step

@@ -35,8 +35,8 @@ from ..domain import measure_domain
 from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
 from ..inference import pick_device
-from ..losses.adversarial import discriminator_terms
-from ..models.registry import Method, configure, get_method, start_from_published
+from ..losses.adversarial import adversarial_side
+from ..models.registry import configure, get_method, start_from_published
 from ..ranges import Count, Limit, Side, checked
 from ..storage import user_path, write_atomic
 from ..training.config import TrainCfg, pair_sampler
@@ -151,16 +151,6 @@ def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
 
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c17
-def _discriminator(paper: Method, cfg) -> dict:  # arguments of `fit`
-    "The discriminator and its losses, for a method that has one."
-    network = paper.discriminator(cfg) if paper.discriminator else None
-    if network is None:
-        return {}
-    own = paper.discriminator_losses
-    losses = own(network, cfg) if own else discriminator_terms(network)
-    return {"discriminator": network, "discriminator_losses": losses}
-
-
 @checked
 def train(
     method: str,  # fomm, ...: `animlib models` lists them
@@ -182,7 +172,7 @@ def train(
     paper = get_method(method)
     torch.manual_seed(training.seed)
     model = paper.build(cfg)
-    adversary = _discriminator(paper, cfg)
+    adversary = adversarial_side(paper, cfg)
     _begin(model, training, init, resume and RunState(user_path(run, "run")).newest_step() > 0)
     fit(
         model,

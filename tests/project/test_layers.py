@@ -26,12 +26,13 @@ LAYERS = """
 geometry core ranges options animator storage process splines heatmaps blocks
 media: files
 untrusted
-media: image imagefile hdr timing decode sound delays read encode output write
-backbones: published vgg resnet hrnet
+media: alpha image imagefile hdr timing decode sound delays read encode output write
+backbones: published vgg efficientnet resnet hrnet
 viz: images draw
 data: clips folder check augment identities
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
-data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites sources
+data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites
+data: emoji noto emoji_clips sources
 detectors: keypoint jacobian region groups anchors transformer tokens pose
 motion: translation affine pca tps latent attention background
 dense: blend contributions
@@ -44,7 +45,7 @@ zoo: old_names tensors files checkpoint official.facts official.* convert hub
 inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
-run: jobs reports notebooks ablate page demo bench commands endings
+run: jobs reports notebooks ablate page demo bench costs commands endings
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

@@ -298,6 +298,13 @@ def convert(folder: Path, **odd):
     of("zoo.convert.convert")(**(good | odd))
 
 
+def decode_emoji(odd, folder: Path):
+    "A group of one emoji, into an odd cache folder."
+    set_folder = write(folder / "set" / "1f64b.webp", gif_bytes()).parent
+    wanted = of("data.emoji_clips.EmojiSet")("fluent", "people", set_folder)
+    of("data.emoji_clips.emoji_clips")(wanted, "train", 8, cache=odd)
+
+
 READERS: dict[str, Callable] = {
     "animation.animate(model)": lambda odd, folder: animate(folder, model=odd),
     "animation.animate(source)": lambda odd, folder: animate(folder, source=odd),
@@ -306,6 +313,12 @@ READERS: dict[str, Callable] = {
     "inputs.open_driving(x)": first_argument("inputs.open_driving"),
     "inputs.open_source_images(x)": first_argument("inputs.open_source_images"),
     "data.check.check_folder(folder)": first_argument("data.check.check_folder"),
+    "data.emoji_clips.check_emoji(folder)": lambda odd, folder: of("data.emoji_clips.check_emoji")(
+        "fluent", odd
+    ),
+    "data.emoji_clips.emoji_files(folder)": lambda odd, folder: of("data.emoji_clips.emoji_files")(
+        "noto", odd
+    ),
     "data.folder.open_folder(folder)": lambda odd, folder: of("data.folder.open_folder")(
         odd, cache=folder / "cache"
     ),
@@ -388,6 +401,7 @@ WEIGHTS = {
 }
 WRITERS: dict[str, Callable] = {
     "animation.animate(out)": lambda odd, folder: animate(folder, out=odd),
+    "data.emoji_clips.emoji_clips(cache)": decode_emoji,
     "data.folder.open_folder(cache)": lambda odd, folder: of("data.folder.open_folder")(
         write(folder / "data" / "a.png", png_bytes()).parent, cache=odd
     ),
@@ -408,6 +422,10 @@ _MADE = "a path that the program has made up itself"
 INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "backbones.published.published_weights(path)": "tried through the three networks",
     "core.*": _CHECKED,
+    "data.emoji.*": "the name of an emoji",
+    "data.emoji_clips.read_address(address)": "tried through `open_source`",
+    "data.folder.decode_once(*)": "tried through `open_folder`",
+    "data.noto.*": "the name of an emoji",
     "data.sprites.Sprites.__init__(folder)": "tried through `sprite_clips`",
     "data.sprites.sprite_transfers(folder)": "tried through `sprite_clips`",
     "inputs.given_images(x)": "tried through `open_source_images`",
