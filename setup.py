@@ -74,6 +74,7 @@ setup(
         notebooks=notebooks,
         dev=notebooks + words("dev_requirements"),
         photos=words("photos_requirements"),
+        faces=words("faces_requirements"),
         cluster=words("cluster_requirements"),
     ),
 )

@@ -30,7 +30,9 @@ from tqdm.auto import tqdm
 
 from .animator import Animator
 from .core import InputError, Keypoints, as_images
+from .crop import Crop, Cropping
 from .domain import advise_domain
+from .faces import FaceFinder, find_faces
 from .inference import animate_frames, find_keypoints, inference_mode, ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
@@ -202,6 +204,15 @@ def _with_advice(model: Animator, images: Tensor, frames: Iterator, stream: Call
     yield from made
 
 
+def _opened(model: Animator, source, size, fit: Fit) -> Tensor:  # `[1,3,h,w]` or `[1,n,3,h,w]`
+    "The source images that the model uses; what it leaves is noted."
+    opened = open_source_images(source, model.n_sources, size, fit)
+    if opened.used < opened.given:
+        count = f"{opened.used} of the {opened.given}"
+        note(f"{model.method} uses {count} source images: the first")
+    return opened.images
+
+
 def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) -> Iterator:
     "The same batches of frames, counted by a progress bar."
     options = dict(desc="animating", unit="frame", mininterval=0.5)
@@ -223,6 +234,9 @@ def animate(
     scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
     size: FrameSize | None = None,  # pixels, or (rows, columns); None: the model's own
     fit: Fit = "crop",  # how images of another shape are fitted
+    crop: Crop = "none",  # 'face': source and driving video are cut to their faces
+    paste_back: bool = False,  # show the face in the whole source image, whose size the result has
+    find: FaceFinder = find_faces,  # the detector of faces
     batch: Batch = 16,  # frames at a time
     device="auto",  # auto | cuda | mps | cpu
     precision: Precision = "no",
@@ -230,19 +244,17 @@ def animate(
 ) -> "Video|Path":  # as many frames as the driving video, at its speed, with its sound
     "One image moved by one video."
     check_mode(mode)
+    cropping = Cropping(crop, paste_back, find)
     driving = open_driving(driving)
     writer = None if out is None else _open_output(out, source, driving)
     model = ready(model, device)
-    source = open_source_images(source, model.n_sources, size or model.cfg.size, fit)
-    if source.used < source.given:
-        count = f"{source.used} of the {source.given}"
-        note(f"{model.method} uses {count} source images: the first")
-    frames = driving.frames(tuple(source.images.shape[-2:]), fit)
+    size = size or model.cfg.size
+    cropped = cropping.apply(source, driving, model.n_sources, size, progress)
+    images = _opened(model, cropped.source, size, fit)
+    frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
     transfer: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale)
-    stream = partial(
-        animate_stream, model, source.images, batch=batch, precision=precision, **transfer
-    )
-    made = _with_advice(model, source.images, iter(frames), stream)
+    stream = partial(animate_stream, model, images, batch=batch, precision=precision, **transfer)
+    made = cropped.finish(_with_advice(model, images, iter(frames), stream))
     made = _with_bar(made, driving.count, progress)
     if writer is None:
         return Video(torch.from_numpy(np.concatenate(list(made))), driving.fps, driving.sound)

@@ -95,6 +95,7 @@ def _add_animate(subparsers):
     add("--size", type=frame_size, metavar="N", help=size)
     fits = ["crop", "stretch", "pad"]
     add("--fit", default="crop", choices=fits, help="how images of another shape are fitted (crop)")
+    _add_crop(add)
     add("--batch", type=batch_size, default=16, metavar="N", help="frames at a time (16)")
     add("--device", **_DEVICE)
     add("--precision", default="no", choices=["no", "bf16"], help="bf16: faster on most GPUs (no)")
@@ -112,6 +113,14 @@ def _add_transfer(add: Callable):
     add("--best-frame", action="store_true", help=best)
     scale = "of relative motion: auto, or a number (auto)"
     add("--scale", type=motion_scale, default="auto", help=scale)
+
+
+def _add_crop(add: Callable):
+    "What of source and driving video is animated."
+    crop = "face: source and driving are cut to their faces, for models of faces; none (none)"
+    add("--crop", default="none", choices=["face", "none"], help=crop)
+    back = "with --crop face: the result goes back into the whole source image"
+    add("--paste-back", action="store_true", help=back)
 
 
 def _add_train(subparsers):

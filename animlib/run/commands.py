@@ -164,6 +164,8 @@ def animate_command(args: Namespace):
         scale=args.scale,
         size=args.size,
         fit=args.fit,
+        crop=args.crop,
+        paste_back=args.paste_back,
         batch=args.batch,
         device=args.device,
         precision=args.precision,

@@ -42,7 +42,7 @@ losses: reconstruction adversarial equivariance consistency anchors hierarchy ma
 training: config optimise state folder record peers loop
 models: registry *
 zoo: old_names tensors files checkpoint official.facts official.* convert hub start
-inference inputs domain animation
+inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
 run: jobs reports notebooks ablate page demo bench costs commands endings plan sweep

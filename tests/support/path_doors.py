@@ -239,6 +239,19 @@ def animate(folder: Path, **odd):
     of("animation.animate")(**(good | odd), device="cpu", progress=False)
 
 
+def cropped(source):
+    "Crop an image to its middle, which is called a face."
+    import numpy as np
+
+    def find(image):
+        rows, columns = image.shape[:2]
+        box = np.array([[columns / 3, rows / 3, columns / 1.5, rows / 1.5]])
+        return of("faces.Faces")(box, np.ones(1))
+
+    driving = of("inputs.open_driving")(np.zeros((2, 32, 32, 3), np.uint8))
+    of("crop.Cropping")("face", find=find).apply(source, driving, 1, 32)
+
+
 def write_frames(path, **options):
     "Write a few frames."
     import numpy as np
@@ -297,6 +310,7 @@ READERS: dict[str, Callable] = {
     "animation.animate(model)": lambda odd, folder: animate(folder, model=odd),
     "animation.animate(source)": lambda odd, folder: animate(folder, source=odd),
     "animation.animate(driving)": lambda odd, folder: animate(folder, driving=odd),
+    "crop.Cropping.apply(source)": lambda odd, folder: cropped(odd),
     "inputs.open_driving(x)": first_argument("inputs.open_driving"),
     "inputs.open_source_images(x)": first_argument("inputs.open_source_images"),
     "data.check.check_folder(folder)": first_argument("data.check.check_folder"),
@@ -444,6 +458,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "data.noto.*": "the name of an emoji",
     "data.sprites.Sprites.__init__(folder)": "tried through `sprite_clips`",
     "data.sprites.sprite_transfers(folder)": "tried through `sprite_clips`",
+    "inputs.given_images(x)": "tried through `open_source_images`",
     "media.decode.*": _CHECKED,
     "media.encode.*": _CHECKED,
     "media.files.file_error(path)": "a name for a message",
@@ -478,6 +493,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "training.state.RunState.__init__(run)": "tried through `run.jobs.train`",
     "training.state.open_run(run)": "tried through `run.jobs.train`",
     "backbones.hrnet.start_from_imagenet(path)": "tried through `imagenet_hrnet`",
+    "animation.animate(crop)": "a choice",
     "evaluate.tables.evaluate(limit)": "a number",
     "run.jobs.evaluate_run(limit)": "a number",
     "run.jobs.reconstruct(limit)": "a number",
