@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from .clips import premultiplied
-from ..ranges import Range
+from ..ranges import Range, checked
 
 # %% ../../nbs/01_data/018d_data.sheets.ipynb #p09
 Quality = Annotated[int, Range(1, 100)]  # of WebP
@@ -34,6 +34,7 @@ def _straight(
     return np.concatenate([colour.clip(0, 255), alpha], -1).astype(np.uint8)
 
 
+@checked
 def encode_sheet(
     frames: Tensor,  # stored frames, at most 64
     quality: Quality = 85,

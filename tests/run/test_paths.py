@@ -41,6 +41,7 @@ COMMANDS = [
     "reconstruct --model {model} --data {clips} --out {new} --limit 1 --device cpu",
     "convert {good.pth.tar} --config {fomm.yaml} --out {new.safetensors}",
     "data check {clips}",
+    "data pack {clips} --size 16 --out {new.pack}",
     "data get fluent --from {archives}",
     "run {job.ipynb} --out {new.ipynb}",
     "demo --out {new} --actions {clips}",
