@@ -204,7 +204,8 @@ def _with_advice(model: Animator, images: Tensor, frames: Iterator, stream: Call
     yield from made
 
 
-def _opened(model: Animator, source, size, fit: str) -> Tensor:  # `[1,3,h,w]` or `[1,n,3,h,w]`
+@checked
+def _opened(model: Animator, source, size, fit: Fit) -> Tensor:  # `[1,3,h,w]` or `[1,n,3,h,w]`
     "The source images that the model uses; what it leaves is noted."
     opened = open_source_images(source, model.n_sources, size, fit)
     if opened.used < opened.given:
