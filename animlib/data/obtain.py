@@ -40,7 +40,7 @@ def data_folder() -> Path:
 def unpack(
     archive: Path,  # a .tgz
     folder: Path,  # is there, and empty
-    pattern: str,  # of the members wanted; its group is the new name, without a slash
+    pattern: str,  # of the members wanted; the group that matches is the new name, without a slash
     max_files: int,
     max_bytes: int,  # of all files together
 ):
@@ -53,6 +53,7 @@ def unpack(
                 found = re.fullmatch(pattern, member.name)
                 if found is None or not member.isreg():
                     continue
+                name = found[found.lastindex]
                 files += 1
                 size += member.size
                 if files > max_files or size > max_bytes:
@@ -60,7 +61,7 @@ def unpack(
                         f"{archive}: more than {max_files:,} files or {max_bytes:,} bytes; "
                         "take the archive from another place"
                     )
-                with members.extractfile(member) as read, open(folder / found[1], "xb") as written:
+                with members.extractfile(member) as read, open(folder / name, "xb") as written:
                     shutil.copyfileobj(read, written)
     except (tarfile.TarError, EOFError, FileExistsError) as error:
         raise InputError(f"{archive}: a damaged archive ({error}); fetch it anew") from None
@@ -141,8 +142,7 @@ SETS = {
 }
 
 # %% ../../nbs/01_data/017b_data.obtain.ipynb #o15
-_WANTED = r"package/(?:assets/([\w-]+\.webp))"
-_PAPERS = r"package/(README\.md|LICENSE|package\.json)"
+_WANTED = r"package/(?:assets/([\w-]+\.webp)|(README\.md|LICENSE|package\.json))"
 _MAX_FILES = 5000
 _NPM = "install Node.js, which brings npm, or give the archives by --from FOLDER"
 _GIT = "install git, or clone the repository elsewhere and give it by --from FOLDER"
@@ -197,8 +197,7 @@ def _take_archives(wanted: OpenSet, part: Path, start: "Path|None", say: Callabl
             _expect_integrity(archive, path)
             files = work / "files"
             files.mkdir()
-            for pattern in (_WANTED, _PAPERS):
-                unpack(path, files, pattern, _MAX_FILES, 2 * archive.size + 1_000_000)
+            unpack(path, files, _WANTED, _MAX_FILES, 2 * archive.size + 1_000_000)
             publish(files, place)
 
 
