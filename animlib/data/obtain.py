@@ -53,7 +53,7 @@ def unpack(
                 found = re.fullmatch(pattern, member.name)
                 if found is None or not member.isreg():
                     continue
-                name = found[found.lastindex]
+                name = next(filter(None, found.groups()))
                 files += 1
                 size += member.size
                 if files > max_files or size > max_bytes:

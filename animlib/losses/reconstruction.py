@@ -13,12 +13,15 @@ __all__ = [
     "total_loss",
     "reconstruction_term",
     "feature_term",
+    "ReconstructionCfg",
+    "configured_reconstruction",
 ]
 
 # %% ../../nbs/02_training/022_losses.reconstruction.ipynb #c03
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +31,8 @@ from ..backbones.efficientnet import load_efficientnet
 from ..backbones.vgg import load_vgg19
 from ..blocks import AntiAlias
 from ..core import InputError
+from ..options import Config
+from ..ranges import Weight
 
 
 # %% ../../nbs/02_training/022_losses.reconstruction.ipynb #c09
@@ -225,3 +230,28 @@ def feature_term(
         return feature_distance(step.frame, step.target, frozen)
 
     return Term(weight, compare)
+
+
+# %% ../../nbs/02_training/022_losses.reconstruction.ipynb #r41
+@dataclass(frozen=True)
+class ReconstructionCfg(Config):
+    "What a result is compared by; the losses of a method begin with these options."
+
+    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
+    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
+    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
+
+
+def configured_reconstruction(
+    cfg: ReconstructionCfg,
+    weight: float,  # of the row
+    network: nn.Module | None = None,  # as in `reconstruction_term`
+) -> Term:  # reads `step.frame` and `step.driving`
+    "The reconstruction row that a config asks for."
+    return reconstruction_term(
+        cfg.reconstruction,
+        weight,
+        network,
+        features=cfg.features,
+        perceptual=cfg.perceptual,
+    )

@@ -21,7 +21,7 @@ from ..geometry import OURS, Sampling
 from ..losses.anchors import root_prior, second_pass
 from ..losses.equivariance import equivariance
 from ..losses.hierarchy import attention_overlap, coverage_gap, hierarchy_prior
-from ..losses.reconstruction import Term, reconstruction_term
+from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
 from .mraa import rendering_parts
 from .registry import SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
@@ -33,12 +33,9 @@ from ..training.config import TrainCfg
 
 # %% ../../nbs/08_dam/083_models.dam.ipynb #c08
 @dataclass(frozen=True)
-class DamLossCfg(Config):
+class DamLossCfg(ReconstructionCfg):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
-    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
-    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0  # of its two terms
     # the frame that equivariance warps (as released: source)
     warped: Literal["driving", "source"] = "driving"
@@ -111,13 +108,7 @@ def _coverage(step: Step, min_share: float, ignored: tuple[int, ...]) -> Tensor:
 def losses(cfg: DamCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     "The loss of DAM (eq. 13) or HDAM (eq. 15); `vgg` where the config says 'perceptual'."
     weights = cfg.loss
-    rec = reconstruction_term(
-        weights.reconstruction,
-        10.0,
-        vgg,
-        features=weights.features,
-        perceptual=weights.perceptual,
-    )
+    rec = configured_reconstruction(weights, 10.0, vgg)
     terms = dict(
         rec=rec,
         equivariance=Term(weights.equivariance, partial(equivariance, frame=weights.warped)),

@@ -8,7 +8,6 @@ __all__ = ["presets", "METHOD", "FommLossCfg", "FommCfg", "build", "discriminato
 # %% ../../nbs/05_fomm/054_models.fomm.ipynb #c03
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from ..animator import Animator
 from ..dense.blend import DenseCfg, DenseMotion
@@ -18,7 +17,7 @@ from ..generators.occlusion import GeneratorCfg, OcclusionGenerator
 from ..geometry import OURS, Sampling
 from ..losses.adversarial import Discriminator, DiscriminatorCfg, adversarial_term
 from ..losses.equivariance import equivariance
-from ..losses.reconstruction import Term, reconstruction_term
+from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
 from .registry import SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..options import Config
@@ -28,12 +27,9 @@ from ..training.config import TrainCfg
 
 # %% ../../nbs/05_fomm/054_models.fomm.ipynb #c07
 @dataclass(frozen=True)
-class FommLossCfg(Config):
+class FommLossCfg(ReconstructionCfg):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
-    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
-    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0  # of its two terms
     adversarial: Weight = 0.0  # 1 where used; 0: none
     matching: Weight = 0.0  # feature matching on every block; 10 where used; 0: none
@@ -82,13 +78,7 @@ def losses(
     "The loss of FOMM; `vgg` for a perceptual loss, `discriminator` where the config has one."
     weights = cfg.loss
     terms = dict(
-        rec=reconstruction_term(
-            weights.reconstruction,
-            10.0,
-            vgg,
-            features=weights.features,
-            perceptual=weights.perceptual,
-        ),
+        rec=configured_reconstruction(weights, 10.0, vgg),
         equivariance=Term(weights.equivariance, equivariance),
     )
     if discriminator is None:

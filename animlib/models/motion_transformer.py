@@ -19,7 +19,7 @@ __all__ = [
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from ..animator import Animator, Backbone
 from ..backbones.hrnet import BackboneCfg, HRNet, Stem, start_from_imagenet
@@ -29,7 +29,7 @@ from ..generators.occlusion import GeneratorCfg
 from ..geometry import OURS, Sampling
 from ..losses.equivariance import equivariance
 from ..losses.masks import foreground
-from ..losses.reconstruction import Term, reconstruction_term
+from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
 from .mraa import rendering_parts
 from .registry import SMALL_TRAINING, Method, Variant
 from ..motion.affine import affine_motion
@@ -41,12 +41,9 @@ from ..training.config import TrainCfg
 
 # %% ../../nbs/10_motion_transformer/103_models.motion_transformer.ipynb #c08
 @dataclass(frozen=True)
-class MotionTransformerLossCfg(Config):
+class MotionTransformerLossCfg(ReconstructionCfg):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
-    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
-    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0
     matrices: bool = False  # equivariance of Jacobians, too, as released
     masks: Weight = 0.1  # lambda of eq. 13; 0 where the camera stands still (as released: 1)
@@ -96,13 +93,7 @@ def losses(cfg: MotionTransformerCfg, vgg=None, discriminator=None) -> Mapping[s
     weights = cfg.loss
     matching = partial(equivariance, matrices=weights.matrices)
     return dict(
-        rec=reconstruction_term(
-            weights.reconstruction,
-            10.0,
-            vgg,
-            features=weights.features,
-            perceptual=weights.perceptual,
-        ),
+        rec=configured_reconstruction(weights, 10.0, vgg),
         equivariance=Term(weights.equivariance, matching),
         masks=Term(weights.masks, partial(foreground, each=weights.each)),
     )

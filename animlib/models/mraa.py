@@ -20,7 +20,7 @@ __all__ = [
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from ..animator import Animator
 from ..dense.blend import DenseCfg, DenseMotion
@@ -28,7 +28,7 @@ from ..detectors.region import RegionDetector, RegionDetectorCfg
 from ..generators.occlusion import GeneratorCfg, OcclusionGenerator
 from ..geometry import OURS, Sampling
 from ..losses.equivariance import equivariance, jacobian_error
-from ..losses.reconstruction import Term, reconstruction_term
+from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
 from .registry import SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg, background_motion
@@ -49,12 +49,9 @@ class MraaDenseCfg(DenseCfg):
 
 # %% ../../nbs/07_mraa/074_models.mraa.ipynb #c09a
 @dataclass(frozen=True)
-class MraaLossCfg(Config):
+class MraaLossCfg(ReconstructionCfg):
     "Weights of the losses; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
-    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
-    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0  # of its two terms
 
 
@@ -128,13 +125,7 @@ def losses(cfg: MraaCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     weights = cfg.loss
     error = axes_error if cfg.fix_axes else jacobian_error
     return dict(
-        rec=reconstruction_term(
-            weights.reconstruction,
-            10.0,
-            vgg,
-            features=weights.features,
-            perceptual=weights.perceptual,
-        ),
+        rec=configured_reconstruction(weights, 10.0, vgg),
         equivariance=Term(weights.equivariance, partial(equivariance, matrix_error=error)),
     )
 

@@ -20,7 +20,7 @@ __all__ = [
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from einops import rearrange
 from torch import Tensor
@@ -36,7 +36,7 @@ from animlib.losses.adversarial import (
     discriminator_terms,
 )
 from ..losses.crossid import cross_identity_step, cross_term, discriminated_frames
-from ..losses.reconstruction import Term, reconstruction_term
+from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
 from .registry import SMALL_TRAINING, Method, Variant
 from ..motion.attention import PoseAttention, RetrievalCfg, Views, no_candidates
 from ..options import Config
@@ -46,12 +46,9 @@ from ..training.config import TrainCfg
 
 # %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #c08
 @dataclass(frozen=True)
-class PoseAttentiveLossCfg(Config):
+class PoseAttentiveLossCfg(ReconstructionCfg):
     "Weights and schedule of the losses; what is not eq. 6 is open in the paper."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
-    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
-    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     image: Weight = 10.0  # lambda_VGG
     adversarial: Weight = 1.0
     matching: Weight = 10.0  # lambda_FM on every block
@@ -176,15 +173,7 @@ def losses(
 ) -> Mapping[str, Term]:
     "Eq. 4 and eq. 5, and their sum, eq. 6; `discriminator` where the config has one."
     weights = cfg.loss
-    own = dict(
-        image=reconstruction_term(
-            weights.reconstruction,
-            weights.image,
-            vgg,
-            features=weights.features,
-            perceptual=weights.perceptual,
-        )
-    )
+    own = dict(image=configured_reconstruction(weights, weights.image, vgg))
     if discriminator is not None:
         matching = (0.0, *[weights.matching] * cfg.discriminator.depth)
         own["adversarial"] = adversarial_term(discriminator, weights.adversarial, matching)

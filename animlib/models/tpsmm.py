@@ -38,7 +38,7 @@ from animlib.losses.consistency import (
     warp_consistency,
 )
 from ..losses.equivariance import equivariance
-from ..losses.reconstruction import Term, reconstruction_term
+from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
 from .registry import Method
 from ..motion.background import BackgroundMotion
 from ..motion.tps import TpsMotion
@@ -69,12 +69,9 @@ class TpsmmBackgroundCfg(Config):
 
 
 @dataclass(frozen=True)
-class TpsmmLossCfg(Config):
+class TpsmmLossCfg(ReconstructionCfg):
     "What is learned from, and how much it weighs; reconstruction weighs 10."
 
-    reconstruction: Literal["perceptual", "pyramid"] = "perceptual"
-    features: Literal["vgg19", "efficientnet"] = "vgg19"  # of the perceptual loss; vgg19: papers
-    perceptual: Weight = 1.0  # of efficientnet's features, beside the pyramid
     equivariance: Weight = 10.0
     consistency: Weight = 10.0  # of the background, eq. 12
     warping: Weight = 10.0  # eq. 13
@@ -177,13 +174,7 @@ def losses(cfg: TpsmmCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     consistency = 0.0 if no_background else weights.consistency
     camera = 0.0 if no_background else weights.camera
     return dict(
-        rec=reconstruction_term(
-            weights.reconstruction,
-            10.0,
-            vgg,
-            features=weights.features,
-            perceptual=weights.perceptual,
-        ),
+        rec=configured_reconstruction(weights, 10.0, vgg),
         equivariance=Term(weights.equivariance, equivariance),
         background=Term(consistency, background_consistency),
         warp=Term(weights.warping, partial(warp_consistency, masked=weights.warp_masked)),
