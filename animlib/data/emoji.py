@@ -200,7 +200,7 @@ _HANDS = {
 class EmojiGroup:
     "Families that make a data set, and those of them that are never trained on."
 
-    kinds: Mapping[str, Mapping[str, str]]  # kind -> family -> what it shows
+    kinds: Mapping[str, Mapping[str, str]]  # kind -> family -> what it shows; {}: of any family
     test: Set[str]  # families
     seen_motions: Set[str] = frozenset()  # of them, those whose motion is that of trained ones
 
@@ -212,10 +212,10 @@ class EmojiGroup:
     def find(
         self,
         name: str,  # of a file, without its ending
-    ) -> EmojiName | None:  # None: of no family in this group
+    ) -> EmojiName | None:  # None: not of this group
         "Family and look of one of its emoji."
         found = parse_emoji(name)
-        return found if found.family in self.families else None
+        return found if not self.kinds or found.family in self.families else None
 
     def split(
         self,
@@ -248,3 +248,8 @@ FLUENT = {
     "figures": EmojiGroup(_FIGURES, frozenset({"1f57a", "1f93e"})),
     "hands": EmojiGroup(_HANDS, frozenset({"1f44c", "1f596", "1f919"})),
 }
+FLUENT["all"] = EmojiGroup(  # smileys, animals and things too; held out is what a group holds out
+    {},
+    frozenset().union(*(group.test for group in FLUENT.values())),
+    FLUENT["people"].seen_motions,
+)

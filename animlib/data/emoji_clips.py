@@ -138,7 +138,8 @@ def check_emoji(
     for name, group in GROUPS[kind].items():
         members = [found for found in map(group.find, names) if found]
         n_families = len({found.family for found in members})
-        known = f" of {len(group.families)}" if isinstance(group, EmojiGroup) else ""
+        is_listed = isinstance(group, EmojiGroup) and group.kinds
+        known = f" of {len(group.families)}" if is_listed else ""
         lines.append(f"{kind}:{name}: {len(members)} clips, {n_families}{known} families")
     return lines
 
@@ -173,7 +174,7 @@ def read_emoji(
 def _note_gaps(wanted: EmojiSet, split: str, members: list[Member]):
     "Say so if families are missing."
     group = wanted.group
-    if isinstance(group, NotoGroup):
+    if isinstance(group, NotoGroup) or not group.kinds:
         return  # nobody knows how many there are
     by_looks = wanted.by_looks
     known = [f for f in group.families if by_looks or (f in group.test) == (split == "test")]

@@ -1,6 +1,6 @@
 "Animated emoji: names, splits, what is read of a folder, and the true answer of a transfer."
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -120,9 +120,18 @@ def test_every_file_of_the_samples_belongs_to_one_group_and_each_group_to_both_s
     names = list(emoji_files("fluent", SAMPLES))
     sides = set()
     for name in names:
-        (group,) = [group for group in FLUENT if FLUENT[group].find(name)]
+        found_in = [group for group in FLUENT if FLUENT[group].find(name)]
+        (group,) = set(found_in) - {"all"}
         sides.add((group, FLUENT[group].split(FLUENT[group].find(name))))
-    assert sides == {(group, split) for group in FLUENT for split in ("train", "test")}
+    assert sides == set(product(set(FLUENT) - {"all"}, ("train", "test")))
+
+
+def test_all_takes_every_emoji_and_trains_on_none_that_a_group_holds_out():
+    everything = FLUENT["all"]
+    for name, side in (("1f98a", "train"), ("1f9db-1f3fd-200d-2640-fe0f", "test")):
+        assert everything.split(everything.find(name)) == side
+    for group in FLUENT.values():
+        assert group.test <= everything.test and group.seen_motions <= everything.seen_motions
     assert sum(path.stat().st_size for path in SAMPLES.iterdir()) < 1e6
     assert "Microsoft" in (SAMPLES / "LICENSE").read_text()
 
