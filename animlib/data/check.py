@@ -6,7 +6,6 @@
 __all__ = ["Finding", "STILL", "MIN_SIDE", "Report", "check_folder"]
 
 # %% ../../nbs/01_data/011a_data.check.ipynb #c02
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ..core import InputError
 from .folder import clip_paths, split_paths
 from ..media.image import IMAGE_SUFFIXES, image_files, natural_key, resize_frame
 from ..media.read import VIDEO_SUFFIXES, open_video
-from ..storage import user_path
+from ..storage import sha256, user_path
 
 # %% ../../nbs/01_data/011a_data.check.ipynb #q06
 Finding = tuple[str, str, str]  # where, what, what to do
@@ -120,11 +119,9 @@ def _check_clip(where: str, path: Path, report: Report) -> tuple | None:  # size
 
 # %% ../../nbs/01_data/011a_data.check.ipynb #q11
 def _digest(path: Path) -> str:
-    "Of all bytes of a file, or of a frame folder."
-    digest = hashlib.sha256()
-    for file in image_files(path) if path.is_dir() else [path]:
-        digest.update(file.read_bytes() if file.is_file() else bytes(file))
-    return digest.hexdigest()
+    "Of all bytes of a file, or of each file of a frame folder."
+    files = image_files(path) if path.is_dir() else [path]
+    return " ".join(sha256(file) if file.is_file() else str(file) for file in files)
 
 
 def _identity(path: Path) -> str:

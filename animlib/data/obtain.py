@@ -7,7 +7,6 @@ __all__ = ["SETS", "data_folder", "unpack", "Archive", "OpenSet", "is_whole", "o
 
 # %% ../../nbs/01_data/017b_data.obtain.ipynb #o03
 import base64
-import hashlib
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from ..core import InputError
 from ..programs import run_program
 from animlib.storage import (
     FolderLock,
+    digest,
     publish,
     remove,
     sweep_strays,
@@ -161,11 +161,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 def _expect_integrity(archive: Archive, path: Path):
     "Raise InputError where an archive is not the one that the table names."
-    digest = hashlib.sha512()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    if base64.b64encode(digest.digest()).decode() != archive.integrity:
+    if base64.b64encode(digest(path, "sha512")).decode() != archive.integrity:
         raise InputError(
             f"{archive.file}: expected the SHA-512 of {archive.package}, found another "
             "(a damaged or exchanged file); fetch it anew"
@@ -237,6 +233,22 @@ def is_whole(wanted: OpenSet) -> bool:
     )
 
 
+@contextmanager
+def _growing(part: Path) -> Iterator[None]:
+    "The folder of a set that is not yet whole, for this process alone; it goes if it stays empty."
+    part.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(part, "set")
+    lock.acquire()
+    try:
+        sweep_strays(part, owned=True)
+        yield
+    finally:
+        lock.release()
+        (part / ".lock").unlink(missing_ok=True)
+        if part.is_dir() and not any(part.iterdir()):
+            part.rmdir()
+
+
 def obtain(
     name: str,  # fluent or noto
     start: "str|Path|None" = None,  # a folder with the archives, or a clone; None: fetch them
@@ -254,11 +266,8 @@ def obtain(
         return place
     part = place.with_name(f"{name}.part")
     with writing(place):
-        part.mkdir(parents=True, exist_ok=True)
-        with FolderLock(part, "set"):
-            sweep_strays(part, owned=True)
+        with _growing(part):
             take = _take_archives if wanted.archives else _take_clone
             take(wanted, part, given, say)
-        (part / ".lock").unlink(missing_ok=True)
         publish(part, place)
     return place
