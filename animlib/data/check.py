@@ -99,7 +99,7 @@ def _check_frames(where: str, n_frames: int, sizes: set, change: float, report: 
         report.note(where, f"{columns}x{rows} is not square", remedy)
 
 
-def _check_clip(where: str, path: Path, report: Report) -> tuple | None:  # size, fps
+def _check_clip(where: str, path: Path, report: Report) -> tuple | None:  # size, fps or None
     "Add what is wrong with one clip to the report."
     try:
         video = open_video(path)
@@ -114,7 +114,7 @@ def _check_clip(where: str, path: Path, report: Report) -> tuple | None:  # size
     _check_frames(where, n_frames, sizes, change, report)
     if not 5 <= fps <= 120:
         report.note(where, f"{fps:.3g} frames a second", "check its speed")
-    return min(sizes), fps
+    return min(sizes), fps if video.info.has_speed else None
 
 
 # %% ../../nbs/01_data/011a_data.check.ipynb #q11
@@ -147,6 +147,7 @@ def _check_agreement(where: str, sizes: list, speeds: list, report: Report):
     "Add in what the clips differ."
     if len(set(sizes)) > 1:
         report.note(where, f"clips of {len(set(sizes))} sizes", "give size=")
+    speeds = [fps for fps in speeds if fps is not None]
     if speeds and max(speeds) > 2 * min(speeds):
         what = f"{min(speeds):.3g} to {max(speeds):.3g} frames a second"
         report.note(where, what, "slow clips show larger motion")

@@ -136,6 +136,20 @@ def test_all_takes_every_emoji_and_trains_on_none_that_a_group_holds_out():
     assert "Microsoft" in (SAMPLES / "LICENSE").read_text()
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_all_has_the_clips_of_the_three_groups_on_the_same_side(split):
+    groups = [open_source(f"fluent:{group}={SAMPLES}", size=8) for group in FLUENT]
+    *three, everything = [set(source.clips(split).names) for source in groups]
+    assert everything == set().union(*three) and list(FLUENT)[-1] == "all"
+
+
+def test_all_is_tested_on_no_motion_that_it_was_trained_on(tmp_path):
+    write_set(tmp_path, "1f98a", "1f471", "1f471-1f3fb", "1f9d9", "1f9d9-1f3fb")
+    source = open_source(f"fluent:all={tmp_path}", size=8)
+    assert source.clips("train").names == ["1f98a"]
+    assert len(source.clips("test")) == 4 and len(source.transfers(9)) == 2  # the mage's
+
+
 def test_noto_names_are_words():
     faces, animals = NOTO["faces"], NOTO["animals"]
     assert faces.find("noto_1_Smile") == EmojiName("smile", "")
