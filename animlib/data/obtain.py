@@ -93,7 +93,7 @@ class OpenSet:
     size: int  # bytes
     archives: tuple[Archive, ...] = ()  # of npm
     repository: str = ""  # of git, in place of archives
-    files: int = 0  # at least so many gifs are in the repository
+    files: int = 0  # at least so many clips and stills a whole set has
 
     @property
     def folders(self) -> list[str]:
@@ -126,6 +126,7 @@ SETS = {
         about="animated Fluent emoji: people, figures, hands, animals",
         licence="MIT",
         size=729_798_983,
+        files=3391,
         archives=tuple(
             Archive(f"@lobehub/fluent-emoji-anim-{i}@1.0.0", size, integrity)
             for i, (size, integrity) in enumerate(_FLUENT, 1)
@@ -197,6 +198,23 @@ def _take_archives(wanted: OpenSet, part: Path, start: "Path|None", say: Callabl
             publish(files, place)
 
 
+def _gifs(wanted: OpenSet, clone: Path, name: str) -> list[Path]:
+    "The gifs of a clone, each name once; InputError where some are missing or are none."
+    paths = [path for path in clone.rglob("*.gif") if path.is_file() and not path.is_symlink()]
+    found = {path.name: path for path in sorted(paths, reverse=True)}
+    again = f"clone {wanted.repository} anew"
+    if len(found) < wanted.files:
+        few = f"expected {wanted.files} gifs or more, found {len(found)}"
+        raise InputError(f"{name}: {few}; {again}, as a whole")
+    for path in found.values():
+        with open(path, "rb") as opened:
+            start = opened.read(4)
+        if start != b"GIF8":
+            kind = "a pointer of Git LFS" if start == b"vers" else "no gif"
+            raise InputError(f"{name}: {path.name} is {kind}; {again}, with git lfs installed")
+    return list(found.values())
+
+
 def _take_clone(wanted: OpenSet, part: Path, start: "Path|None", say: Callable):
     "The gifs and the licence of a clone, new or the user's own."
     with _scratch(part) as work:
@@ -205,14 +223,9 @@ def _take_clone(wanted: OpenSet, part: Path, start: "Path|None", say: Callable):
             say(f"{wanted.name}: by git")
             words = ["git", "clone", "--quiet", "--depth", "1", wanted.repository, str(clone)]
             run_program(words, work, wanted.name, _GIT)
+        found = _gifs(wanted, clone, str(start or wanted.repository))
         files = work / "files"
         files.mkdir()
-        found = [path for path in clone.rglob("*.gif") if path.is_file() and not path.is_symlink()]
-        if len(found) < wanted.files:
-            raise InputError(
-                f"{clone if start else wanted.repository}: expected {wanted.files} gifs or more, "
-                f"found {len(found)}; {_GIT}"
-            )
         papers = [path for path in (*clone.glob("README*"), *clone.glob("LICENSE*"))]
         for path in (*found, *papers):
             shutil.copyfile(path, files / path.name)

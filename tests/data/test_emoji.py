@@ -330,6 +330,28 @@ def test_a_part_of_the_set_works_with_a_note(tmp_path, capsys):
     assert f"1 clips of 1 of {n_test} families" in said and "data get fluent" in said
 
 
+@pytest.mark.parametrize("kind, group", [("fluent", "all"), ("noto", "faces")])
+def test_a_part_of_a_set_without_a_list_of_families_is_noted(kind, group, tmp_path, capsys):
+    folder = write_set(tmp_path / "set", "1f98a") if kind == "fluent" else tmp_path
+    write_emoji(folder / "1_Smile.gif")
+    split = NOTO["faces"].split(EmojiName("smile", "")) if kind == "noto" else "train"
+
+    open_source(f"{kind}:{group}={folder}", size=8).clips(split)
+
+    said = capsys.readouterr().err
+    assert f"{kind}:{group}: 1 of the " in said and f"animlib data get {kind}" in said
+
+
+@pytest.mark.parametrize("group", NOTO)
+def test_a_clone_of_noto_without_the_emoji_of_a_group_is_one_line(group, tmp_path):
+    write_emoji(tmp_path / "google-noto-emoji-gifs" / "412_Rocket.gif")
+
+    for split in ("train", "test"):
+        line = error_line(open_source(f"noto:{group}={tmp_path}", size=8).clips, split)
+        assert f"noto:{group} {split}" in line and str(tmp_path) in line
+        assert "animlib data get noto" in line
+
+
 def test_an_empty_split_is_an_error(tmp_path):
     write_set(tmp_path, "1f64b")
 

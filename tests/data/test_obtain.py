@@ -273,7 +273,7 @@ NOTO = "google-noto-emoji-gifs"
 CLONE = """
 os.makedirs(f"{words[-1]}/gifs")
 for i in range(3):
-    open(f"{words[-1]}/gifs/{i}.gif", "w").write("gif")
+    open(f"{words[-1]}/gifs/{i}.gif", "w").write("GIF89a")
 open(f"{words[-1]}/LICENSE", "w").write("free")
 """
 
@@ -300,14 +300,32 @@ def test_what_was_obtained_is_found_as_emoji(kind, fluent, noto):
 
 
 def test_noto_comes_from_a_clone(noto, capsys):
-    (noto / "mine").mkdir()
-    (noto / "mine/one.gif").write_text("gif")
-    assert "expected 3 gifs or more, found 1" in failed(capsys, "noto", "--from", f"{noto}/mine")
+    (noto / "mine/again").mkdir(parents=True)
+    for name in ("one.gif", "again/one.gif"):  # the same emoji twice
+        (noto / "mine" / name).write_text("GIF89a")
+    line = failed(capsys, "noto", "--from", f"{noto}/mine")
+    assert f"{noto}/mine: expected 3 gifs or more, found 1; clone https://" in line
     assert not list((noto / "sets").rglob("*"))
     for name in ("two.gif", "three.gif"):
-        (noto / "mine" / name).write_text("gif")
+        (noto / "mine" / name).write_text("GIF89a")
     assert main(["data", "get", "noto", "--from", f"{noto}/mine"]) == 0
     assert not (noto / "sets/noto.part").exists()
+
+
+@pytest.mark.parametrize(
+    "body, kind",
+    [("version https://git-lfs.github.com/spec/v1", "pointer of Git LFS"), ("<html>", "no gif")],
+)
+def test_a_clone_with_files_that_are_no_gifs(noto, capsys, body, kind):
+    program(noto, "git", f"{CLONE}\nopen(f'{{words[-1]}}/gifs/1.gif', 'w').write({body!r})")
+    line = failed(capsys, "noto")
+    assert "1.gif is " in line and kind in line and "https://" in line and "git lfs" in line
+    assert not list((noto / "sets").rglob("*"))
+
+
+def test_a_clone_without_any_gif(noto, capsys):
+    program(noto, "git", "os.makedirs(words[-1])")
+    assert "expected 3 gifs or more, found 0" in failed(capsys, "noto")
 
 
 def test_noto_without_git(noto, capsys, monkeypatch):
