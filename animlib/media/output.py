@@ -105,7 +105,7 @@ def _expect_own_folder(path, target: Path):
 
 # %% ../../nbs/00_foundations/006b_media.output.ipynb #o12b
 def describe_output(
-    path: Path,  # of a video that was written
+    path,  # of a video that was written
 ) -> str:
     "Frames, size, speed and sound, as far as the file has them."
     video = probe(path)
