@@ -202,16 +202,16 @@ def _gifs(wanted: OpenSet, clone: Path, name: str) -> list[Path]:
     "The gifs of a clone, each name once; InputError where some are missing or are none."
     paths = [path for path in clone.rglob("*.gif") if path.is_file() and not path.is_symlink()]
     found = {path.name: path for path in sorted(paths, reverse=True)}
-    again = f"clone {wanted.repository} anew"
+    remedy = f"clone {wanted.repository} anew"
     if len(found) < wanted.files:
         few = f"expected {wanted.files} gifs or more, found {len(found)}"
-        raise InputError(f"{name}: {few}; {again}, as a whole")
+        raise InputError(f"{name}: {few}; {remedy}, as a whole")
     for path in found.values():
         with open(path, "rb") as opened:
             start = opened.read(4)
         if start != b"GIF8":
             kind = "a pointer of Git LFS" if start == b"vers" else "no gif"
-            raise InputError(f"{name}: {path.name} is {kind}; {again}, with git lfs installed")
+            raise InputError(f"{name}: {path.name} is {kind}; {remedy}, with git lfs installed")
     return list(found.values())
 
 
