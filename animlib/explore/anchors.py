@@ -163,7 +163,7 @@ function render({model, el}) {
     const hint = 'arrow keys move the chosen point, brackets choose another, comma and full stop '
       + 'turn it, plus and minus stretch it, delete puts it back';
     for (const [name, value] of Object.entries({
-      tabindex: 0, role: 'application', 'data-lm-suppress-shortcuts': 'true',
+      tabindex: 0, role: 'application',
       'aria-label': `keypoints on the ${shown === source ? 'source' : 'result'}: ${hint}`,
     })) canvas.setAttribute(name, value);
     canvas.style.touchAction = 'none';
@@ -199,8 +199,7 @@ function render({model, el}) {
   const steps = get('track').length;
   const time = timeline(model, asked, steps,
     frame => (frame ? `frame ${frame} of ${steps - 1}` : 'source at rest'));
-  const reach = make('input', {type: 'range', min: 0, max: 1, step: 0.05, value: get('reach'),
-    'aria-label': 'neighbours follow', oninput: () => put('reach', Number(reach.value))});
+  const reach = range('neighbours follow', [0, 1, 0.05], get('reach'), v => put('reach', v));
   const switches = make('div', {class: 'animlib-bar'}, toggle('points', 'points on the result'));
   if (hasArms()) switches.append(toggle('ellipses', 'all ellipses'));
   switches.append(toggle('trails', 'trails'));
@@ -212,7 +211,7 @@ function render({model, el}) {
     button('reset all', 'put all points back', resetAll),
     make('span', {}, 'save as'), saver(model, 'png', 'save this view as PNG'),
     saver(model, 'gif', 'save the clip as GIF'), saver(model, 'mp4', 'save the clip as mp4'));
-  el.append(make('div', {class: 'animlib-explorer'}, time.node,
+  el.append(explorer(time.node,
     make('div', {class: 'animlib-panes'}, source.node, result.node),
     row, switches, buttons, note));
   listen(source);

@@ -28,12 +28,28 @@ const make = (tag, attributes = {}, ...children) => {
   node.append(...children);
   return node;
 };
+const explorer = (...children) =>  // keys pressed in it are not JupyterLab's
+  make('div', {class: 'animlib-explorer', 'data-lm-suppress-shortcuts': 'true'}, ...children);
 const button = (text, label, onclick) =>
   make('button', {type: 'button', title: label, 'aria-label': label, onclick}, text);
 const checkbox = (text, checked, onchange) => {
   const input = make('input', {type: 'checkbox', onchange: () => onchange(input.checked)});
   input.checked = checked;
   return make('label', {}, input, text);
+};
+const range = (label, [min, max, step], value, onchange) => {
+  const tell = () => onchange(Number(input.value));
+  const input = make('input', {type: 'range', min, max, step, 'aria-label': label, oninput: tell});
+  input.value = value;
+  input.onkeydown = event => {  // by itself: JupyterLab takes the arrow keys away
+    const sign = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1}[event.key];
+    if (!sign) return;
+    input.value = Number(input.value) + sign * step;
+    tell();
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return input;
 };
 
 // One question at a time: while Python answers, only the newest one is kept.
@@ -99,8 +115,7 @@ const saver = (model, kind, label) =>
 
 // Play and scrub: `steps` values from 0; the next one is asked for when the last was answered.
 const timeline = (model, asked, steps, names) => {
-  const slider = make('input', {type: 'range', min: 0, max: steps - 1, step: 1,
-                                'aria-label': 'frame'});
+  const slider = range('frame', [0, steps - 1, 1], model.get('frame'), frame => go(frame));
   const text = make('output', {});
   let timer = 0;
   const show = () => {
@@ -109,7 +124,6 @@ const timeline = (model, asked, steps, names) => {
     slider.setAttribute('aria-valuetext', text.textContent);
   };
   const go = frame => { model.set('frame', frame); show(); asked.ask(); };
-  slider.oninput = () => go(Number(slider.value));
   const first = Math.min(1, steps - 1);
   const next = () => {
     if (asked.waiting()) return;

@@ -120,8 +120,8 @@ def difference_panel(
     image: Tensor,  # `[3,h,w]`
     other: Tensor,  # `[3,h,w]`
 ) -> Tensor:  # `[3,h,w]`
-    "How much two images differ, mean over the colours; brightest from half the range on."
-    return heat_image((image - other).abs().mean(0), maximum=0.5)
+    "How much two images differ, mean over the colours; brightest from a quarter of the range."
+    return heat_image((image - other).abs().mean(0), maximum=0.25)
 
 
 # %% ../../nbs/12_practice/127d_explore.panels.ipynb #n13
@@ -189,7 +189,7 @@ def anchor_panels(
         images["driving"] = stage.source if frame == 0 else stage.driving[frame - 1]
     if "flow" in shown:
         images["flow"] = flow_panel(stage.grid(step))
-    if "occlusion" in shown:
+    if "occlusion" in shown and occlusion_of(step):
         images["occlusion"] = mask_panel(occlusion_of(step)[-1], (size[0], size[1]))
     weights = weights_of(step)
     if "candidate" in shown and weights is not None:
