@@ -211,9 +211,9 @@ function render({model, el}) {
     button('reset all', 'put all points back', resetAll),
     make('span', {}, 'save as'), saver(model, 'png', 'save this view as PNG'),
     saver(model, 'gif', 'save the clip as GIF'), saver(model, 'mp4', 'save the clip as mp4'));
-  el.append(explorer(time.node,
+  el.append(asked.watch(explorer(time.node,
     make('div', {class: 'animlib-panes'}, source.node, result.node),
-    row, switches, buttons, note));
+    row, switches, buttons, note)));
   listen(source);
   listen(result);
   downloads(model);

@@ -173,8 +173,8 @@ function render({model, el}) {
   const tables = make('div', {}, ...(get('has_weights') ? [table.node] : []));
   table.canvas.setAttribute('role', 'img');
   table.canvas.setAttribute('aria-label', table.caption.textContent);
-  el.append(explorer(time.node, fader,
-    make('div', {class: 'animlib-beside'}, big.node, row), tables, buttons, note));
+  el.append(asked.watch(explorer(time.node, fader,
+    make('div', {class: 'animlib-beside'}, big.node, row), tables, buttons, note)));
   downloads(model);
   const tell = () => {
     note.textContent = get('note');

@@ -56,11 +56,15 @@ const range = (label, [min, max, step], value, onchange) => {
 const asker = model => {
   let again = false;
   let since = 0;
+  let root = null;  // says to those who cannot see it, and to tests, whether Python is at work
+  const mark = () => root?.setAttribute('aria-busy', String(waiting()));
+  const watch = node => { root = node; mark(); return node; };
   const waiting = () => model.get('asked') !== model.get('answered');
   const send = () => {
     since = performance.now();
     model.set('asked', model.get('asked') + 1);
     model.save_changes();
+    mark();
   };
   const ask = () => {
     if (waiting()) again = true;
@@ -68,9 +72,10 @@ const asker = model => {
   };
   const onAnswer = then => model.on('change:answered', () => {
     then(performance.now() - since);
+    mark();
     if (again && !waiting()) { again = false; send(); }
   });
-  return {ask, waiting, onAnswer};
+  return {ask, waiting, onAnswer, watch};
 };
 
 // A canvas with a caption; `draw(pen, side)` paints it in a square (or longer) of `side` pixels.

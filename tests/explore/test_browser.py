@@ -322,6 +322,23 @@ def errors(opened: Page) -> list[str]:
     return [problem for problem in opened.problems if "to activate" not in problem]
 
 
+def wait_for_answers(page):
+    "Until Python has answered all that the explorer asked."
+    page.wait_for_timeout(0.1 * SECONDS)
+    page.locator(".animlib-explorer[aria-busy=false]").wait_for(timeout=120 * SECONDS)
+    page.wait_for_timeout(0.3 * SECONDS)  # to decode and draw the image
+
+
+def small_pixels(page, number: int) -> list[int]:
+    "Bytes of a canvas of the explorer, made 48 x 48."
+    return page.evaluate(
+        f"(() => {{ const c = document.querySelectorAll('.jp-OutputArea canvas')[{number}];"
+        " const small = new OffscreenCanvas(48, 48).getContext('2d');"
+        " small.drawImage(c, 0, 0, 48, 48);"
+        " return [...small.getImageData(0, 0, 48, 48).data] })()"
+    )
+
+
 def test_a_dragged_keypoint_is_painted_by_the_generator(browser, lab):
     opened = run_in_lab(
         browser,
@@ -330,15 +347,11 @@ def test_a_dragged_keypoint_is_painted_by_the_generator(browser, lab):
         "anchors('fomm-emoji', frames=4)",
     )
     page = opened.page
-    wait_for_output(page, "canvas >> nth=1")
-    page.wait_for_timeout(2 * SECONDS)
+    wait_for_answers(page)
     box = page.locator(".jp-OutputArea canvas").first.bounding_box()
 
     def result():
-        return page.evaluate(
-            "(() => { const c = document.querySelectorAll('.jp-OutputArea canvas')[1];"
-            " return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data] })()"
-        )
+        return small_pixels(page, 1)
 
     def place(x, y):
         return box["x"] + (x + 1) / 2 * box["width"], box["y"] + (y + 1) / 2 * box["height"]
@@ -351,18 +364,18 @@ def test_a_dragged_keypoint_is_painted_by_the_generator(browser, lab):
     page.mouse.move(*place(0.1, -0.6), steps=4)
     page.mouse.move(*place(0.25, -0.6), steps=4)
     page.mouse.up()
-    page.wait_for_timeout(2 * SECONDS)
+    wait_for_answers(page)
     dragged = result()
     assert share_changed(still, dragged) > 0.03
 
     page.locator(".jp-OutputArea canvas").first.focus()
     for _ in range(4):
         page.keyboard.press("ArrowDown")
-    page.wait_for_timeout(2 * SECONDS)
+    wait_for_answers(page)
     assert share_changed(dragged, result()) > 0.01
 
     page.get_by_label("put all points back").click()
-    page.wait_for_timeout(2 * SECONDS)
+    wait_for_answers(page)
     assert share_changed(still, result()) < 0.001
     print(page.locator("figcaption", has_text="ms").first.inner_text())
     assert not opened.requests and not errors(opened)
@@ -376,23 +389,21 @@ def test_the_fader_of_masks_mixes_two_panes(browser, lab):
         "masks('tpsmm-body', frames=4)",
     )
     page = opened.page
-    wait_for_output(page, "canvas >> nth=0")
-    page.wait_for_timeout(2 * SECONDS)
-    everything = "0, 0, c.width, c.height"
+    wait_for_answers(page)
     assert page.locator(".animlib-tile", has_text="occlusion").count() == 4
 
-    half = canvas_pixels(page, everything)
+    half = small_pixels(page, 0)
     page.get_by_label("fader").fill("1")
     page.get_by_label("lay winners over the other pane").click()
     page.wait_for_timeout(0.5 * SECONDS)
-    winners = canvas_pixels(page, everything)
+    winners = small_pixels(page, 0)
     assert share_changed(half, winners) > 0.3
 
     page.get_by_label("frame", exact=True).focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(2 * SECONDS)
+    wait_for_answers(page)
     assert "frame 4 of 4" in page.locator(".animlib-explorer output").inner_text()
-    assert share_changed(winners, canvas_pixels(page, everything)) > 0.01
+    assert share_changed(winners, small_pixels(page, 0)) > 0.01
     assert not opened.requests and not errors(opened)
 
 
