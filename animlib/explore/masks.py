@@ -200,7 +200,7 @@ _STYLE = """
 .animlib-explorer select { font: inherit; min-height: 30px; border-radius: 6px; color: inherit;
   background: #8881; border: 1px solid #8888; }
 .animlib-explorer select option { color: #000; background: #fff; }
-@media (max-width: 480px) { .animlib-beside { grid-template-columns: minmax(0, 1fr); } }
+@container (max-width: 420px) { .animlib-beside { grid-template-columns: minmax(0, 1fr); } }
 """
 
 

@@ -175,7 +175,8 @@ PAGE_STYLE = """
 .animlib-explorer button[aria-pressed=true] { background: #1f77b4; color: #fff; }
 .animlib-note { min-height: 1.4em; font-size: 12px; opacity: .85; }
 .animlib-note.wrong { color: #d62728; opacity: 1; }
-@media (max-width: 480px) { .animlib-panes.stack { grid-template-columns: minmax(0, 1fr); } }
+.animlib-explorer { container-type: inline-size; }
+@container (max-width: 420px) { .animlib-panes { grid-template-columns: minmax(0, 1fr); } }
 """
 
 

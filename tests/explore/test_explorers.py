@@ -28,9 +28,9 @@ def clips():
 def tiny_stage(method="fomm", **options):
     "A stage of an untrained model of a method."
     torch.manual_seed(0)
-    source, driving = clips()[0, 0], clips()[1]
+    source, driving = clips()
     given = dict(scale=1, device="cpu") | options
-    return open_stage(build(method, "toy"), source, driving, **given)
+    return open_stage(build(method, "toy"), source[0], driving, **given)
 
 
 # ---- every method ----
@@ -123,7 +123,8 @@ def test_a_point_that_dense_motion_ignores_has_no_influence():
     stage = tiny_stage()
     mask = stage.model.dense.mask
     with torch.no_grad():
-        mask.weight[2], mask.bias[2] = 0, -50.0  # the candidate of point 1
+        mask.weight[2] = 0
+        mask.bias[2] = -50  # the candidate of point 1
 
     table = influence(stage)
 
