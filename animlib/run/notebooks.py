@@ -31,9 +31,9 @@ from ..options import annotated_kind, read_text
 from ..process import note
 from ..ranges import check_value
 from .reports import beside, hand_over, keep_failed
+from ..shipped import share
 from ..storage import user_path, write_atomic
 from ..untrusted import readable
-from ..zoo.hub import share
 
 
 # %% ../../nbs/13_runs/131_run.notebooks.ipynb #c10
