@@ -6,6 +6,7 @@
 __all__ = [
     "Attended",
     "attended",
+    "share_image",
     "heads_image",
     "marked_bar",
     "tree_distance",
@@ -87,15 +88,23 @@ def attended(
 
 
 # %% ../../nbs/12_practice/129a_explore.heads.ipynb #e10
+def share_image(
+    share: Tensor,  # `[h,w]` of attention
+    size: tuple[int, int],  # (rows, columns) of the image
+    maximum: float,  # share with the brightest colour
+) -> Tensor:  # `[3,*size]`
+    "A map of shares as colours: dark is 0; brightness grows with the square root."
+    return heat_image((share / maximum).clamp(0, 1).sqrt(), size, 1.0)
+
+
 def heads_image(
     maps: Tensor,  # `[L,H,rows,columns]`
     maximum: float,  # share with the brightest colour
     side: int = 64,  # px of a thumbnail
 ) -> Tensor:  # `[3,h,w]`; a row for each layer, a column for each head
     "Thumbnails of all maps, the same colours for the same numbers."
-    thumbnails = [
-        heat_image(o, (side, side), maximum) for o in rearrange(maps, "l a h w -> (l a) h w")
-    ]
+    each = rearrange(maps, "l a h w -> (l a) h w")
+    thumbnails = [share_image(o, (side, side), maximum) for o in each]
     return grid_image(thumbnails, maps.shape[1], 2)
 
 
@@ -112,7 +121,7 @@ def marked_bar(
     pen = ImageDraw.Draw(page)
     font = ImageFont.load_default()
     for share, text in marks:
-        y = round((1 - min(share / maximum, 1)) * (height - 1))
+        y = round((1 - min(share / maximum, 1) ** 0.5) * (height - 1))
         pen.line([0, y, 22, y], "black", 1)
         pen.text((26, min(max(y - 6, 0), height - 12)), f"{share:.3g} {text}", "black", font)
     return as_images(torch.from_numpy(np.array(page)))

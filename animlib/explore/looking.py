@@ -20,13 +20,14 @@ from animlib.explore.heads import (
     marked_bar,
     matrix_image,
     rank_correlation,
+    share_image,
     token_tree,
 )
 from .layout import Pane, in_squares, row
 from .twin import Twin
 from ..geometry import resize_maps
 from ..viz.draw import draw_points
-from ..viz.images import heat_image, titled_columns
+from ..viz.images import titled_columns
 
 # %% ../../nbs/12_practice/129b_explore.looking.ipynb #l06
 HOVERED = "patch under the mouse"
@@ -76,7 +77,7 @@ class HeadsDesk(widgets.VBox):
         self.frame = _slider(len(frames) - 1, 0, "frame")
         self.layer = _slider(layers, 1, "layer")
         self.head = _slider(heads, 0, "head")
-        self.bar = Pane("share of attention", 120)
+        self.bar = Pane("share", 120)
         self.matrix = Pane("", 260)
         self.tree = Pane("", 260)
         self.note = widgets.HTML()
@@ -150,7 +151,7 @@ class HeadsDesk(widgets.VBox):
         attention = self.chosen(self.now.maps(self.asks))
         size = (self.side, self.side)
         frame = resize_maps(self.frames[self.frame.value][None], size)[0]
-        lit = 0.35 * frame + 0.65 * heat_image(attention, size, self.maximum)
+        lit = 0.4 * frame + 0.6 * share_image(attention, size, self.maximum)
         self.note.value = self.told(points[0], attention)
         if self.query.value == HOVERED:
             self.thumbs.answer()
@@ -229,8 +230,8 @@ def heads_view(
             maps = found.maps(0)
             given = between_tokens(found).mean((0, 1))
             near = given if joints is None else token_tree(found.xy[None], joints[[i]], family)
-            mean = heat_image(maps[0].mean(0), tuple(frames.shape[-2:]), maps.max().item())
-            lit = 0.35 * frames[i] + 0.65 * mean
+            mean = share_image(maps[0].mean(0), tuple(frames.shape[-2:]), maps.max().item())
+            lit = 0.4 * frames[i] + 0.6 * mean
             images = [frames[i], heads_image(maps, maps.max().item()), lit]
             images += [matrix_image(given), matrix_image(near)]
             for column, image in zip(columns, images, strict=True):
