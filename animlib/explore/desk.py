@@ -28,7 +28,7 @@ from animlib.explore.groups import (
     group_slice,
     tinted,
 )
-from .layout import Pane, row
+from .layout import Pane, row, titled
 from .stage import Stage, weights_of
 from .twin import Twin
 from ..geometry import resize_maps, warp
@@ -38,6 +38,10 @@ from ..viz.images import heat_image, titled_columns
 
 
 # %% ../../nbs/12_practice/128b_explore.desk.ipynb #h06
+def _css(colour: list[float]) -> str:
+    return "#" + "".join(f"{round(255 * share):02x}" for share in colour)
+
+
 class SplineDesk(widgets.VBox):
     "A spline whose control points are dragged; its parts beside it."
 
@@ -64,8 +68,7 @@ class SplineDesk(widgets.VBox):
         self.reset.on_click(self.restart)
         controls = [self.choice, self.frame, self.stiff, self.border, self.reset]
         source, driving, *rest = self.panes.values()
-        title = widgets.HTML('<span style="font-size:13px">the spline: drag a point</span>')
-        board = widgets.VBox([title, self.board], layout={"max_width": "100%"})
+        board = titled(self.board, "the spline: drag a point")
         super().__init__([row(controls), self.energy, row([source, driving, board, *rest])])
         self.restart()
 
@@ -78,7 +81,8 @@ class SplineDesk(widgets.VBox):
         "Points as they are in this choice and this frame."
         home, now = chosen_points(self.stage, self.choice.value, self.stage.code(self.frame.value))
         self.home = home
-        self.board.colours = self._colours(len(home))
+        self.colours = self._colours(len(home))
+        self.board.colours = [_css(colour) for colour in self.colours.tolist()]
         self.panes["driving"].show(self.stage.driving[self.frame.value])
         self.board.home = home.tolist()
         before = self.board.answered
@@ -86,15 +90,15 @@ class SplineDesk(widgets.VBox):
         if self.board.answered == before:  # the same points, of another frame or choice
             self.board.answer()
 
-    def _colours(self, n: int) -> list[str]:
+    def _colours(self, n: int) -> Tensor:  # `[n,3]`
         "The colour of a group for all its points; one for each by hand."
         groups, size = expect_splines(self.stage)
         colours = keypoint_colours(max(n, groups))
         if self.choice.value == ALL_GROUPS:
-            colours = colours[torch.arange(n) // size]
-        elif self.choice.value != BY_HAND:
-            colours = colours[[group_slice(self.stage, self.choice.value).start // size] * n]
-        return ["#" + "".join(f"{round(255 * v):02x}" for v in o) for o in colours[:n].tolist()]
+            return colours[torch.arange(n) // size]
+        if self.choice.value == BY_HAND:
+            return colours[:n]
+        return colours[[group_slice(self.stage, self.choice.value).start // size] * n]
 
     def spline(self, now: Tensor) -> Spline:  # `[n,2]` where the points are
         "Through the points, and through the border where it is pinned."
@@ -124,10 +128,9 @@ class SplineDesk(widgets.VBox):
         affine = affine_part(spline)
         own_size = (self.stage.source.shape[-2], self.stage.source.shape[-1])
         bent = bending_map(spline, own_size)
-        n_colours = keypoint_colours(len(self.home))
         moved, caption = self.result(now)
         return {
-            "source": (draw_points(source[0], self.home, n_colours, 4), "source, its points"),
+            "source": (draw_points(source[0], self.home, self.colours, 4), "source, its points"),
             "grid": (warp_lines(spline.grid(size)), "grid of the source, as it is moved"),
             "affine part alone": (
                 warp(source, affine.grid(size)[None], "border")[0],
@@ -175,8 +178,7 @@ class WinnerDesk(widgets.VBox):
         self.show()
 
     def _button(self, k: int) -> widgets.ToggleButton:
-        colour = candidate_colours(self.groups + 1)[k].mul(255).round().int().tolist()
-        line = f"5px solid rgb({colour[0]},{colour[1]},{colour[2]})"
+        line = f"5px solid {_css(candidate_colours(self.groups + 1)[k].tolist())}"
         name = f"spline {k}" if k else "background"
         layout = widgets.Layout(width="auto", border_bottom=line)
         tooltip = f"tint where the {name} has the largest weight"
@@ -223,6 +225,7 @@ def spline_view(stage: Stage) -> Twin:
         for i in _states(stage):
             home, now = chosen_points(stage, "group 1", stage.code(i))
             desk.home = home
+            desk.colours = keypoint_colours(len(home))
             spline = fit_tps(now, home)
             shown = {title: image for title, (image, _) in desk.drawn(now, spline).items()}
             for title, image in {"driving": stage.driving[i], **shown}.items():

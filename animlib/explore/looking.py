@@ -6,6 +6,8 @@
 __all__ = ["HOVERED", "HeadsDesk", "heads_view"]
 
 # %% ../../nbs/12_practice/129b_explore.looking.ipynb #l03
+from functools import cached_property
+
 import ipywidgets as widgets
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ from animlib.explore.heads import (
     share_image,
     token_tree,
 )
-from .layout import Pane, in_squares, row
+from .layout import Pane, in_squares, row, titled
 from .twin import Twin
 from ..geometry import resize_maps
 from ..viz.draw import draw_points
@@ -104,11 +106,8 @@ class HeadsDesk(widgets.VBox):
             control.observe(self.enlarge, "value")
 
     def _rows(self) -> list[widgets.Widget]:
-        head = '<span style="font-size:13px">{}</span>'
-        thumbs = widgets.VBox(
-            [widgets.HTML(head.format("rows: layers, columns: heads; click one")), self.thumbs]
-        )
-        large = widgets.VBox([widgets.HTML(head.format("enlarged; hover a patch")), self.large])
+        thumbs = titled(self.thumbs, "rows: layers, columns: heads; click one")
+        large = titled(self.large, "enlarged; hover a patch")
         controls = [self.query, self.frame, self.layer, self.head]
         return [row(controls), self.note, row([thumbs, self.bar, large, self.matrix, self.tree])]
 
@@ -200,16 +199,18 @@ class HeadsDesk(widgets.VBox):
         if self.joints is None:
             self.tree.describe("the kinematic tree is known for the toy world alone")
             return
-        near = self.near()
-        rank = rank_correlation(given, near)
-        self.tree.show(matrix_image(near, 1.0), f"true tree: nearness; rank correlation {rank:.2f}")
+        here = rank_correlation(given, self.near)
+        mean = rank_correlation(between_tokens(self.now).mean((0, 1)), self.near)
+        words = f"true tree: nearness; rank correlation {here:.2f}, of all heads' mean {mean:.2f}"
+        self.tree.show(matrix_image(self.near, 1.0), words)
 
+    @cached_property
     def near(self) -> Tensor:  # `[m,m]`
-        "How near the tokens are on the true tree, by this frame."
-        i = self.frame.value
-        m = self.now.tokens
-        xy = self.now.xy[torch.arange(m) % len(self.now.xy)]
-        return token_tree(xy[None], self.joints[i : i + 1], self.family)
+        "How near the tokens are on the true tree, by where they are in all frames."
+        found = [self.found(i) for i in range(len(self.frames))]
+        one_each = torch.arange(self.now.tokens) % len(self.now.xy)
+        xy = torch.stack([o.xy[one_each] for o in found])
+        return token_tree(xy, self.joints, self.family)
 
 
 # %% ../../nbs/12_practice/129b_explore.looking.ipynb #l14
@@ -229,7 +230,7 @@ def heads_view(
             found = desk.found(i)
             maps = found.maps(0)
             given = between_tokens(found).mean((0, 1))
-            near = given if joints is None else token_tree(found.xy[None], joints[[i]], family)
+            near = given if joints is None else desk.near
             mean = share_image(maps[0].mean(0), tuple(frames.shape[-2:]), maps.max().item())
             lit = 0.4 * frames[i] + 0.6 * mean
             images = [frames[i], heads_image(maps, maps.max().item()), lit]

@@ -46,7 +46,7 @@ class Compared:
 
     videos: dict[str, Tensor]  # name -> `[t,3,h,w]`
     refused: dict[str, str] = field(default_factory=dict)  # name -> why
-    notes: list[str] = field(default_factory=list)  # of the library, each once
+    notes: list[str] = field(default_factory=list)  # of the library, with the name of the method
 
 
 def compare(
@@ -58,17 +58,19 @@ def compare(
 ) -> Compared:
     "One pair, animated by every method; notes and refusals are kept apart."
     videos, refused = {}, {}
-    heard = io.StringIO()
+    notes = []
     for name, model in models.items():
         told(name)
+        heard = io.StringIO()
         try:
             with contextlib.redirect_stderr(heard):
                 made = animate(model, source, driving, progress=False, **settings)
             videos[name] = made.tensor()
         except InputError as error:
             refused[name] = str(error)
-    lines = [line.removeprefix("animlib: note: ") for line in heard.getvalue().splitlines()]
-    return Compared(videos, refused, list(dict.fromkeys(lines)))
+        lines = heard.getvalue().splitlines()
+        notes += [f"{name}: {line.removeprefix('animlib: note: ')}" for line in lines]
+    return Compared(videos, refused, notes)
 
 
 # %% ../../nbs/12_practice/129d_explore.retarget.ipynb #r10
@@ -128,11 +130,13 @@ class RetargetDesk(widgets.VBox):
         self._controls()
         self._files()
         self.note = widgets.HTML()
+        self.remarks = widgets.HTML()
         layout = widgets.Layout(max_width="100%", height="auto")
         self.video = widgets.Video(format="mp4", loop=True, autoplay=True, layout=layout)
         settings = [self.mode, self.best, self.auto, self.scale, self.crop, self.back]
         methods = list(self.chosen.values())
         rows = [row(self.uploads), row(settings), row([*methods, self.go]), self.note, self.video]
+        rows.append(self.remarks)
         super().__init__(rows)
         self.run()
 
@@ -210,10 +214,12 @@ class RetargetDesk(widgets.VBox):
         self.note.value = f"animating: {escape(name)} ..."
 
     def say(self, notes: list[str], wrong: list[str]):
-        "Remarks below the settings, what was refused in red."
-        lines = [f'<span style="color:#c00">{escape(line)}</span>' for line in wrong]
-        lines += [escape(line) for line in notes]
-        self.note.value = "<br>".join(lines)
+        "What was refused stands below the settings, in red; notes are unfolded below the result."
+        self.note.value = "".join(f'<div style="color:#c00">{escape(o)}</div>' for o in wrong)
+        items = "".join(f"<li>{escape(line)}</li>" for line in notes)
+        head = f"<summary>notes of the methods ({len(notes)})</summary>"
+        style = "font-size:13px;line-height:1.5"
+        self.remarks.value = f'<details style="{style}">{head}<ul>{items}</ul></details>'
 
     def columns(self) -> dict[str, Tensor]:
         "Source, driving and results by their names."
