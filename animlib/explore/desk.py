@@ -211,8 +211,8 @@ class WinnerDesk(widgets.VBox):
 
 # %% ../../nbs/12_practice/128b_explore.desk.ipynb #h14
 def _states(stage: Stage) -> list[int]:
-    "Three frames of the clip."
-    return sorted({round(o * (len(stage) - 1)) for o in (0.25, 0.5, 0.8)})
+    "Two frames of the clip."
+    return sorted({round(o * (len(stage) - 1)) for o in (0.3, 0.8)})
 
 
 def spline_view(stage: Stage) -> Twin:
@@ -221,7 +221,7 @@ def spline_view(stage: Stage) -> Twin:
 
     def states() -> Tensor:
         columns: dict[str, list[Tensor]] = {}
-        size = (160, 160)
+        size = (100, 100)
         for i in _states(stage):
             home, now = chosen_points(stage, "group 1", stage.code(i))
             desk.home = home
@@ -232,7 +232,7 @@ def spline_view(stage: Stage) -> Twin:
                 columns.setdefault(title, []).append(resize_maps(image[None].cpu(), size)[0])
         return titled_columns({title: torch.stack(found) for title, found in columns.items()})
 
-    return Twin(desk, states, "group 1 in three frames: its points, its spline taken apart")
+    return Twin(desk, states, "group 1 in two frames: its points, its spline taken apart")
 
 
 def winner_view(stage: Stage) -> Twin:
@@ -242,7 +242,7 @@ def winner_view(stage: Stage) -> Twin:
 
     def states() -> Tensor:
         found = [torch.stack(desk.drawn(i, desk.keep)) for i in _states(stage)]
-        large = [resize_maps(images, (200, 200)) for images in found]
+        large = [resize_maps(images, (140, 140)) for images in found]
         columns = torch.stack(large).unbind(1)
         return titled_columns(dict(zip(titles, columns, strict=True)))
 

@@ -226,7 +226,7 @@ def heads_view(
 
     def states() -> Tensor:
         columns: list[list[Tensor]] = [[] for _ in titles]
-        for i in sorted({0, len(frames) // 2, len(frames) - 1}):
+        for i in sorted({0, len(frames) - 1}):
             found = desk.found(i)
             maps = found.maps(0)
             given = between_tokens(found).mean((0, 1))
@@ -236,7 +236,7 @@ def heads_view(
             images = [frames[i], heads_image(maps, maps.max().item()), lit]
             images += [matrix_image(given), matrix_image(near)]
             for column, image in zip(columns, images, strict=True):
-                column.append(in_squares(image[None], 170)[0])
+                column.append(in_squares(image[None], 130)[0])
         return titled_columns({title: torch.stack(o) for title, o in zip(titles, columns)})
 
-    return Twin(desk, states, "all layers and heads of token 1 on one scale, in three frames")
+    return Twin(desk, states, "all layers and heads of token 1 on one scale, in two frames")

@@ -233,9 +233,9 @@ class RetargetDesk(widgets.VBox):
         even = pages[..., : pages.shape[-2] // 2 * 2, : pages.shape[-1] // 2 * 2]
         return Video.from_tensor(even, self.driving.fps).save(path).read_bytes()
 
-    def still(self, rows: int = 3) -> Tensor:  # `[3,h,w]`
+    def still(self, rows: int = 2) -> Tensor:  # `[3,h,w]`
         "Some moments, one below the other."
-        columns = {title: in_squares(video, 120) for title, video in self.columns().items()}
+        columns = {title: in_squares(video, 100) for title, video in self.columns().items()}
         moments = torch.linspace(0, len(self.driving) - 1, rows).round().long()
         shown = {o: v[moments] if len(v) > 1 else v[[0] * rows] for o, v in columns.items()}
         return titled_columns(shown)

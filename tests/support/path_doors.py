@@ -471,6 +471,8 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "data.noto.*": "the name of an emoji",
     "data.sprites.Sprites.__init__(folder)": "tried through `sprite_clips`",
     "data.sprites.sprite_transfers(folder)": "tried through `sprite_clips`",
+    "explore.layout.save_upload(file)": "bytes that a browser has sent",
+    "explore.retarget.*": "hands it on to `read_image` and `open_driving`, which are doors",
     "inputs.given_images(x)": "tried through `open_source_images`",
     "media.decode.*": _CHECKED,
     "media.encode.*": _CHECKED,
