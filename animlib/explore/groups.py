@@ -24,7 +24,7 @@ __all__ = [
 from dataclasses import replace
 
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor
 
 from ..animator import Step
@@ -129,7 +129,7 @@ def tinted(
     "A pale frame with the areas in which the shown candidates win."
     large = resize_maps(weights[None].to(frame), tuple(frame.shape[-2:]))[0]
     winner = large.argmax(0)
-    grey = 0.25 + 0.75 * frame.mean(0, keepdim=True).expand(3, -1, -1)
+    grey = 0.25 + 0.75 * repeat(frame.mean(0), "h w -> c h w", c=3)
     colours = candidate_colours(len(weights)).to(frame)[winner]
     is_shown = torch.zeros(len(weights), dtype=torch.bool)
     is_shown[list(shown)] = True

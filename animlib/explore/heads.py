@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -115,7 +115,7 @@ def marked_bar(
     width: int = 120,
 ) -> Tensor:  # `[3,height,width]`
     "The scale of heat maps with lines at some values, the largest above."
-    levels = torch.linspace(1, 0, height)[:, None].expand(-1, 18)
+    levels = repeat(torch.linspace(1, 0, height), "h -> h w", w=18)
     page = Image.new("RGB", (width, height), "white")
     page.paste(Image.fromarray(to_uint8(heat_image(levels, maximum=1.0))), (0, 0))
     pen = ImageDraw.Draw(page)
@@ -156,8 +156,8 @@ def token_tree(
     family: str,
 ) -> Tensor:  # `[k,k]`, 1 / (1 + bones between their joints)
     "How near tokens are on the true kinematic tree."
-    at = nearest_joints(xy, joints)
-    return 1 / (1 + tree_distance(family)[at][:, at])
+    joint = nearest_joints(xy, joints)
+    return 1 / (1 + tree_distance(family)[joint][:, joint])
 
 
 def between_tokens(

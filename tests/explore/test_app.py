@@ -58,9 +58,17 @@ def image(page, caption: str) -> str:
     return figure.locator("img").get_attribute("src")
 
 
+def shown_by(canvas) -> str:
+    "What a canvas shows, to be compared."
+    return canvas.evaluate("c => c.toDataURL()")
+
+
 def pixels(canvas) -> list[int]:
+    "Bytes of a canvas, made small."
     return canvas.evaluate(
-        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+        "c => { const s = document.createElement('canvas'); s.width = s.height = 32;"
+        " const pen = s.getContext('2d'); pen.drawImage(c, 0, 0, 32, 32);"
+        " return [...pen.getImageData(0, 0, 32, 32).data]; }"
     )
 
 
@@ -148,23 +156,26 @@ def test_a_click_enlarges_a_head(browser, address, capsys):
     page = shown.page
     thumbs, large, lookup = (page.locator("canvas").nth(i) for i in range(3))
     before = pixels(large)
+    map_before = shown_by(large)
     matrix = image(page, "token (row)")
 
     move_to(page, thumbs.bounding_box(), 0.9, 0.1)
     page.mouse.down()
     page.mouse.up()
-    took = seconds_until(page, lambda: share_changed(before, pixels(large)) > 0.02)
+    took = seconds_until(page, lambda: shown_by(large) != map_before)
 
     with capsys.disabled():
         print(f" [attention answers after {1000 * took:.0f} ms]", end="")
+    page.wait_for_timeout(1.5 * SECONDS)
+    assert share_changed(before, pixels(large)) > 0.02
     assert image(page, "token (row)") != matrix
     assert "uniform" not in image(page, "share") and image(page, "true tree")
     move_to(page, large.bounding_box(), 0.05, 0.05)  # hovered, not pressed
     page.wait_for_function("document.body.innerText.includes('row 1, column 1')")
-    before = pixels(lookup)
+    panels = shown_by(lookup)
     lookup.scroll_into_view_if_needed()
     move_to(page, lookup.bounding_box(), 0.1, 0.3)
-    seconds_until(page, lambda: share_changed(before, pixels(lookup)) > 0.005)
+    seconds_until(page, lambda: shown_by(lookup) != panels)
     expect_clean(shown)
 
 
