@@ -54,7 +54,7 @@ def expect_clean(shown: Page):
 
 def image(page, caption: str) -> str:
     "The image of the pane with this caption."
-    figure = page.locator("figure", has_text=caption).first
+    figure = page.locator("figure:not([data-twin])", has_text=caption).first
     return figure.locator("img").get_attribute("src")
 
 
