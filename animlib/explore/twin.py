@@ -14,6 +14,7 @@ from uuid import uuid4
 import anywidget
 import ipywidgets as widgets
 import traitlets
+from comm import DummyComm
 from IPython.display import display
 from torch import Tensor
 
@@ -68,14 +69,19 @@ class Twin(widgets.VBox):
         self.hide = HideTwin(key=uuid4().hex)
         super().__init__([widget, self.hide])
 
-    def outputs(self) -> list[dict[str, Any]]:
+    def outputs(
+        self,
+        live: bool,  # whether there is a kernel; without one the image stands alone
+    ) -> list[dict[str, Any]]:
         "What is displayed: the image, then the widget."
         html = twin_html(self.image(), self.label, self.hide.key)
+        still = {"text/html": html, "text/plain": self.label}
+        if not live:
+            return [still]
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         note = f"{self.label} (live where a kernel runs)"
-        live = {"application/vnd.jupyter.widget-view+json": view, "text/plain": note}
-        return [{"text/html": html, "text/plain": self.label}, live]
+        return [still, {"application/vnd.jupyter.widget-view+json": view, "text/plain": note}]
 
     def _ipython_display_(self):
-        for output in self.outputs():
+        for output in self.outputs(not isinstance(self.comm, DummyComm)):
             display(output, raw=True)

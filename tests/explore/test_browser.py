@@ -1,5 +1,6 @@
 """The page of the demonstration, and widgets in JupyterLab, in a real browser without a network."""
 
+import json
 import os
 import socket
 import subprocess
@@ -257,3 +258,124 @@ def test_a_click_shows_what_it_attends_to(browser, lab):
     page.wait_for_timeout(1.5 * SECONDS)
     assert "over a source" in output_text(page)
     assert not opened.requests
+
+
+def errors(opened: Page) -> list[str]:
+    "What went wrong on the page; JupyterLab's remarks on slow plugins are no fault of a widget."
+    return [problem for problem in opened.problems if "to activate" not in problem]
+
+
+def wait_for_answers(page):
+    "Until Python has answered all that the explorer asked."
+    page.wait_for_timeout(0.1 * SECONDS)
+    page.locator(".animlib-explorer[aria-busy=false]").wait_for(timeout=120 * SECONDS)
+    page.wait_for_timeout(0.3 * SECONDS)  # to decode and draw the image
+
+
+def small_pixels(page, number: int) -> list[int]:
+    "Bytes of a canvas of the explorer, made 48 x 48."
+    return page.evaluate(
+        f"(() => {{ const c = document.querySelectorAll('.jp-OutputArea canvas')[{number}];"
+        " const small = new OffscreenCanvas(48, 48).getContext('2d');"
+        " small.drawImage(c, 0, 0, 48, 48);"
+        " return [...small.getImageData(0, 0, 48, 48).data] })()"
+    )
+
+
+def test_a_dragged_keypoint_is_painted_by_the_generator(browser, lab):
+    opened = run_in_lab(
+        browser,
+        lab,
+        "from animlib.explore.anchors import anchors",
+        "anchors('fomm-emoji', frames=4)",
+    )
+    page = opened.page
+    wait_for_answers(page)
+    box = page.locator(".jp-OutputArea canvas").first.bounding_box()
+
+    def result():
+        return small_pixels(page, 1)
+
+    def place(x, y):
+        return box["x"] + (x + 1) / 2 * box["width"], box["y"] + (y + 1) / 2 * box["height"]
+
+    still = result()
+    assert page.locator("figure[data-twin]").count() == 1
+    assert not page.locator("figure[data-twin]").is_visible()  # the live one hides it
+    page.mouse.move(*place(-0.03, -0.53))  # the hair
+    page.mouse.down()
+    page.mouse.move(*place(0.1, -0.6), steps=4)
+    page.mouse.move(*place(0.25, -0.6), steps=4)
+    page.mouse.up()
+    wait_for_answers(page)
+    dragged = result()
+    assert share_changed(still, dragged) > 0.03
+
+    page.locator(".jp-OutputArea canvas").first.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
+    wait_for_answers(page)
+    assert share_changed(dragged, result()) > 0.01
+
+    page.get_by_label("put all points back").click()
+    wait_for_answers(page)
+    assert share_changed(still, result()) < 0.001
+    print(page.locator("figcaption", has_text="ms").first.inner_text())
+    assert not opened.requests and not errors(opened)
+
+
+def test_the_fader_of_masks_mixes_two_panes(browser, lab):
+    opened = run_in_lab(
+        browser,
+        lab,
+        "from animlib.explore.masks import masks",
+        "masks('tpsmm-body', frames=4)",
+    )
+    page = opened.page
+    wait_for_answers(page)
+    assert page.locator(".animlib-tile", has_text="occlusion").count() == 4
+
+    half = small_pixels(page, 0)
+    page.get_by_label("fader").fill("1")
+    page.get_by_label("lay winners over the other pane").click()
+    page.wait_for_timeout(0.5 * SECONDS)
+    winners = small_pixels(page, 0)
+    assert share_changed(half, winners) > 0.3
+
+    page.get_by_label("frame", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    wait_for_answers(page)
+    assert "frame 4 of 4" in page.locator(".animlib-explorer output").inner_text()
+    assert share_changed(winners, small_pixels(page, 0)) > 0.01
+    assert not opened.requests and not errors(opened)
+
+
+# ---- without a kernel ----
+def executed_page(name: str, folder: Path) -> Path:
+    "An explorer, run by papermill and exported by nbconvert."
+    notebook = folder / f"{name}.ipynb"
+    source = ROOT / "nbs" / "explore" / f"{name}.ipynb"
+    short = ["-p", "frames", "3", "--no-progress-bar"]
+    for command in (
+        ["papermill", str(source), str(notebook), *short],
+        ["nbconvert", "--to", "html", str(notebook)],
+    ):
+        subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
+    return notebook.with_suffix(".html")
+
+
+@pytest.mark.parametrize("name", ["anchors", "masks"])
+def test_a_report_of_an_explorer_has_no_blank_cell(browser, tmp_path, name):
+    page_file = executed_page(name, tmp_path)
+    cells = json.loads((tmp_path / f"{name}.ipynb").read_text())["cells"]
+    shown = [cell for cell in cells if "display(" in "".join(cell["source"])]
+    context = browser.new_context(offline=True)
+    opened = Page(context, own_addresses=(page_file.as_uri(),))
+    opened.page.goto(page_file.as_uri(), wait_until="domcontentloaded")
+
+    images = opened.page.locator("figure[data-twin] img")
+
+    assert images.count() == len(shown) >= 2
+    for number in range(images.count()):
+        assert images.nth(number).bounding_box()["width"] > 250
+        assert images.nth(number).get_attribute("alt")
