@@ -199,7 +199,7 @@ def test_a_recorded_clip_drives_every_method(browser, address):
 
 @pytest.mark.parametrize("name", sorted(OWN_TEST))
 def test_it_fits_a_telephone(browser, address, name):
-    shown = explorer(browser, address, name, "canvas, video", PHONE)
+    shown = explorer(browser, address, name, "canvas, video:not([hidden])", PHONE)
 
     assert shown.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     wide = "[...document.querySelectorAll('canvas, img, video')].map(o => o.clientWidth)"
