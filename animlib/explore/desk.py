@@ -12,6 +12,7 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor
 
+from ..core import required
 from .board import Board
 from animlib.explore.groups import (
     ALL_GROUPS,
@@ -205,7 +206,8 @@ class WinnerDesk(widgets.VBox):
         found = []
         for each in (step, dropped(self.stage, step, keep)):
             frame = each.frame[0].cpu()
-            found += [tinted(frame, weights_of(each), shown), frame]
+            weights = required(weights_of(each), "contribution maps", "take a tpsmm")
+            found += [tinted(frame, weights, shown), frame]
         return found
 
 

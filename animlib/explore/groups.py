@@ -155,14 +155,15 @@ def dropped(
 ) -> Step:
     "The same pass with some splines left out (TPSMM eq. 7-8)."
     weights = step.flow.weights
-    if weights is None:
+    warp = step.flow.warp
+    if weights is None or not isinstance(warp, GridWarp):
         raise InputError(f"dropout: expected contribution maps, found {stage.model.method}'s none")
     with inference_mode(stage.model):
         logits = weights.clamp(min=1e-9).log()
         fewer = drop_candidates(logits, keep[None].to(logits.device), 0.0)
         size = tuple(stage.prepared.small.shape[-2:])
         grids = stage.model.motion(step.kp_s, step.kp_d, size)
-        warped = GridWarp(blend_grids(grids, fewer), step.flow.warp.sampling)
+        warped = GridWarp(blend_grids(grids, fewer), warp.sampling)
         flow = replace(step.flow, warp=warped, weights=fewer)
         frame = stage.model.generator(stage.prepared.features, flow)
     return replace(step, flow=flow, frame=frame)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..animator import Animator
+from ..core import required
 from .board import Board
 from animlib.explore.heads import (
     Attended,
@@ -210,7 +211,8 @@ class HeadsDesk(widgets.VBox):
         found = [self.found(i) for i in range(len(self.frames))]
         one_each = torch.arange(self.now.tokens) % len(self.now.xy)
         xy = torch.stack([o.xy[one_each] for o in found])
-        return token_tree(xy, self.joints, self.family)
+        joints = required(self.joints, "the true joints", "pass joints")
+        return token_tree(xy, joints, self.family)
 
 
 # %% ../../nbs/12_practice/129b_explore.looking.ipynb #l14
@@ -224,6 +226,8 @@ def heads_view(
     desk = HeadsDesk(model, frames, joints, family)
     titles = ["frame", "layers x heads, token 1", "layer 1, mean", "token to token", "true tree"]
 
+    size = (frames.shape[-2], frames.shape[-1])
+
     def states() -> Tensor:
         columns: list[list[Tensor]] = [[] for _ in titles]
         for i in sorted({0, len(frames) - 1}):
@@ -231,7 +235,7 @@ def heads_view(
             maps = found.maps(0)
             given = between_tokens(found).mean((0, 1))
             near = given if joints is None else desk.near
-            mean = share_image(maps[0].mean(0), tuple(frames.shape[-2:]), maps.max().item())
+            mean = share_image(maps[0].mean(0), size, maps.max().item())
             lit = 0.4 * frames[i] + 0.6 * mean
             images = [frames[i], heads_image(maps, maps.max().item()), lit]
             images += [matrix_image(given), matrix_image(near)]
