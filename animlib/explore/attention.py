@@ -7,22 +7,25 @@ __all__ = [
     "attention_image",
     "attention_maps",
     "attention_view",
+    "label_image",
     "lookup_image",
     "lookup_warp",
     "lookup_board",
 ]
 
 # %% ../../nbs/12_practice/129_explore.attention.ipynb #c03
+import numpy as np
 import torch
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..animator import Animator, evaluation_mode
-from ..core import InputError
+from ..core import InputError, as_images
 from ..detectors.tokens import TokenDetector
 from .board import Board, image_png
 from ..motion.attention import AttentionWarp
 from ..viz.draw import draw_points
-from ..viz.images import enlarge, grid_image, heat_image
+from ..viz.images import enlarge, grid_image, heat_image, to_uint8
 
 
 # %% ../../nbs/12_practice/129_explore.attention.ipynb #c06
@@ -78,6 +81,23 @@ def attention_view(model: Animator, frame: Tensor, zoom: int = 4):  # a box of i
     return widgets.VBox([layer, head, token, image, note])
 
 
+# %% ../../nbs/12_practice/129_explore.attention.ipynb #lb1
+def label_image(
+    image: Tensor,  # `[3,h,w]` in [0,1]
+    text: str,
+) -> Tensor:  # `[3,h,w]`, the same where there is no room
+    "Words on a white ground in the lower left corner."
+    page = Image.fromarray(to_uint8(image))
+    pen = ImageDraw.Draw(page)
+    left, top, right, bottom = pen.textbbox((0, 0), text)
+    if right + 8 > page.width or bottom + 6 > page.height // 4:
+        return image
+    y = page.height - bottom - 5
+    pen.rectangle([0, y, right + 7, page.height], "white")
+    pen.text((4, y + 2), text, "black")
+    return as_images(torch.from_numpy(np.array(page)))
+
+
 # %% ../../nbs/12_practice/129_explore.attention.ipynb #c13
 def lookup_image(
     driving: Tensor,  # `[3,h,w]`
@@ -87,7 +107,9 @@ def lookup_image(
     zoom: int = 3,
     columns: int = 5,
 ) -> Tensor:  # `[3,H,W]`: the driving frame with the point, then the sources
-    "Where in which source a place looks (Pose-Attentive fig. 8)."
+    """Where in which source a place looks (Pose-Attentive fig. 8).
+
+    Panels are named where they are large enough."""
     red = torch.tensor([[1.0, 0.1, 0.1]])
     images = [draw_points(enlarge(driving, zoom), xy[None], red)]
     size = tuple(images[0].shape[-2:])
@@ -95,7 +117,9 @@ def lookup_image(
     for source, share in zip(sources, weights):
         lit = 0.4 * enlarge(source, zoom) + 0.6 * heat_image(share, size, brightest)
         images.append(lit)
-    return grid_image(images, min(columns, len(images)), 0)
+    names = ["driving", *(f"source {i + 1}" for i in range(len(sources)))]
+    labelled = [label_image(image, name) for image, name in zip(images, names, strict=True)]
+    return grid_image(labelled, min(columns, len(images)), 0)
 
 
 # %% ../../nbs/12_practice/129_explore.attention.ipynb #c15

@@ -30,7 +30,7 @@ from ..inputs import batches, open_driving, open_source_images
 from ..ranges import Count, Fit, FrameSize, MotionScale, checked
 from ..retarget.transfer import best_frame as nearest_frame
 from ..retarget.transfer import check_mode, figure_scale, transfer
-from ..zoo.hub import share
+from ..shipped import share
 
 # %% ../../nbs/12_practice/127b_explore.stage.ipynb #s06
 EMOJI_SOURCE = "1f9db-1f3fd-200d-2640-fe0f"  # a vampire

@@ -23,7 +23,7 @@ from source_code import imports, parse, run_when_imported
 # lines above and from what stands before it in its own line. `*`: any other file of the folder;
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
-geometry core ranges options animator storage process programs splines heatmaps blocks
+shipped geometry core ranges options animator storage process programs splines heatmaps blocks
 media: files
 untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
@@ -44,8 +44,11 @@ models: registry *
 zoo: old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors cross tables
-explore: board twin stage page panels codes scene anchors masks splines attention
-run: jobs reports notebooks ablate page demo bench costs commands endings plan sweep
+explore: board twin stage page panels codes scene anchors masks
+explore: layout recorder splines groups desk attention heads looking lookups retarget
+run: jobs reports notebooks ablate page demo bench costs
+explore: app
+run: commands endings plan sweep arguments
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

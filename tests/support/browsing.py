@@ -1,0 +1,46 @@
+"""A page in a browser: what it asks for outside of itself, and what goes wrong on it."""
+
+BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",  # a camera that shows a moving picture
+    "--use-fake-ui-for-media-stream",  # and may be used
+]
+WINDOW = dict(width=1100, height=900)
+SECONDS = 1000  # playwright counts in milliseconds
+REQUIRED = "ANIMLIB_BROWSER_REQUIRED"  # in the environment: tests in a browser may not be skipped
+
+
+class Page:
+    "A page in the browser, what it asks for outside of itself, and what goes wrong on it."
+
+    def __init__(self, context, own_addresses: tuple[str, ...]):
+        self.own_addresses = (*own_addresses, "data:", "blob:")
+        self.requests = []
+        self.problems = []
+        self.page = context.new_page()
+        self.page.on("request", self.note_request)
+        self.page.on("requestfailed", lambda o: self.problems.append(f"failed: {o.url[:100]}"))
+        self.page.on("console", self.note_message)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    def note_request(self, request):
+        "Remember a request that leaves the page."
+        if not request.url.startswith(self.own_addresses):
+            self.requests.append(request.url[:100])
+
+    def note_message(self, message):
+        "Remember a complaint."
+        if message.type in ("error", "warning"):
+            self.problems.append(message.text)
+
+
+def share_changed(before: list[int], after: list[int]) -> float:
+    "The share of bytes that differ visibly."
+    return sum(abs(a - b) > 8 for a, b in zip(before, after, strict=True)) / len(before)
