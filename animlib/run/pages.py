@@ -197,7 +197,8 @@ def facts(
     branch: str = "main",
 ) -> str:  # Markdown
     "The lines below the title of a page."
-    times = [f"{chapter.minutes} min to read"]
+    times = [f"Chapter {chapter.number}"] if chapter.number else []
+    times.append(f"{chapter.minutes} min to read")
     times += [f"runs in {_seconds(seconds)}"] if seconds is not None else []
     if chapter.module:
         page = relative_link(f"reference/animlib.{chapter.module}.md", chapter.place)

@@ -157,7 +157,7 @@ def _write_part(sources: Sources, part: Part):
     "The page of a folder, and those of its chapters."
     items = [f"- [{o.label}]({o.path.name}): {o.summary}" for o in part.chapters]
     text = [f"# {part.title}", f"> {part.question}", "\n".join(items)]
-    text.append(toctree([chapter.path.stem for chapter in part.chapters]))
+    text.append(toctree([f"{chapter.label} <{chapter.path.stem}>" for chapter in part.chapters]))
     sources.write(f"{part.folder}/index.md", "\n\n".join(text))
     for chapter in part.chapters:
         _write_chapter(sources, chapter)

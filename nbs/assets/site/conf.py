@@ -1,6 +1,7 @@
 "How Sphinx makes the site of what `animlib docs` has put beside this file."
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -65,6 +66,33 @@ def source_of(module: str):
     return analyzer.code, analyzer.tags
 
 
+@cache
+def sidebar_of(app) -> str:
+    "The whole sidebar, with links from the top: made once, not for each of 500 pages."
+    whole = dict(collapse=False, titles_only=True, maxdepth=-1, includehidden=True)
+    return app.builder._get_local_toctree(app.config.root_doc, **whole) or ""
+
+
+def with_one_sidebar(app, pagename, templatename, context, doctree):
+    "The sidebar of a page: links told from its folder, itself and its part marked."
+    top = "../" * pagename.count("/")
+    parent = f"{pagename.rpartition('/')[0]}/index.html"
+    here = {f"{pagename}.html", parent}
+
+    def entry(found: re.Match) -> str:
+        opening, kind, link = found.groups()
+        mark = " current" if link in here else ""
+        return f'{opening}"{kind}{mark}"><a class="reference internal" href="{top}{link}"'
+
+    def toctree(**options) -> str:
+        pattern = r'(<li class=)"(toctree-l\d)[^"]*"><a class="[^"]*" href="([^"#]*)"'
+        return re.sub(pattern, entry, sidebar_of(app))
+
+    if "toctree" in context:
+        context["toctree"] = toctree
+
+
 def setup(app):
-    "Sources are read where they lie."
+    "Sources are read where they lie; the sidebar is made once."
     app.connect("viewcode-find-source", lambda app, module: source_of(module))
+    app.connect("html-page-context", with_one_sidebar, priority=400)
