@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent
 SHARED = {  # in a wheel: animlib/_share/<name>
     "data_samples": "data_samples",
     "pipelines": "nbs/pipelines",
+    "explore": "nbs/explore",
 }
 GENERATED = ignore_patterns("__pycache__", ".*", "_*")
 
@@ -25,7 +26,7 @@ def words(name: str) -> list[str]:
 
 
 class BuildWithSamples(build_py):
-    """Samples, zoo and papermill notebooks are part of a wheel.
+    """Samples, zoo, papermill notebooks and explorers are part of a wheel.
 
     An editable install reads them where they lie."""
 
@@ -76,6 +77,7 @@ setup(
         dev=notebooks + words("docs_requirements") + words("dev_requirements"),
         photos=words("photos_requirements"),
         faces=words("faces_requirements"),
+        app=notebooks + words("app_requirements"),
         cluster=words("cluster_requirements"),
     ),
 )

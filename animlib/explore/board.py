@@ -27,7 +27,9 @@ function render({model, el}) {
   const image = new Image();
   const pen = canvas.getContext('2d');
   let held = -1;        // number of the point under the mouse button
-  let waiting = false;  // a change is about to be sent
+  let chosen = 0;       // number of the point that the keys move
+  let waiting = false;  // a change was sent and is not answered yet
+  let again = false;    // there was another one since
 
   const toPixels = p => [(p[0] + 1) / 2 * canvas.width, (p[1] + 1) / 2 * canvas.height];
   const cross = (p, colour) => {
@@ -41,12 +43,12 @@ function render({model, el}) {
       pen.stroke();
     }
   };
-  const disc = (p, colour) => {
+  const disc = (p, colour, radius) => {
     const [x, y] = toPixels(p);
     pen.strokeStyle = '#fff';
     pen.lineWidth = 3;
     pen.beginPath();
-    pen.arc(x, y, 7, 0, 7);
+    pen.arc(x, y, radius, 0, 7);
     pen.stroke();
     pen.fillStyle = colour;
     pen.fill();
@@ -55,7 +57,9 @@ function render({model, el}) {
     pen.drawImage(image, 0, 0, canvas.width, canvas.height);
     const colours = model.get('colours');
     model.get('home').forEach((p, i) => cross(p, colours[i % colours.length]));
-    model.get('points').forEach((p, i) => disc(p, colours[i % colours.length]));
+    const byKey = canvas.matches(':focus-visible') ? chosen : -1;
+    const radius = i => model.get('radius') + (i === byKey ? 4 : 0);
+    model.get('points').forEach((p, i) => disc(p, colours[i % colours.length], radius(i)));
   };
   const clamp = v => Math.max(-1, Math.min(1, v));
   const position = event => {
@@ -64,37 +68,65 @@ function render({model, el}) {
     const y = 2 * (event.clientY - box.top) / box.height - 1;
     return [clamp(x), clamp(y)];
   };
-  const sendSoon = () => {
-    if (waiting) return;
+  // one question at a time: while Python answers, only the newest one is kept
+  const ask = () => {
+    if (waiting) { again = true; return; }
     waiting = true;
-    setTimeout(() => { waiting = false; model.save_changes(); }, 40);
+    model.save_changes();
+  };
+  const moveTo = (i, q) => {
+    const points = model.get('points').map(p => [...p]);
+    points[i] = q;
+    model.set('points', points);
+    draw();
+    ask();
   };
 
   canvas.onpointerdown = event => {
     const q = position(event);
     const distances = model.get('points').map(p => Math.hypot(p[0] - q[0], p[1] - q[1]));
-    held = distances.indexOf(Math.min(...distances));
+    held = chosen = distances.indexOf(Math.min(...distances));
     canvas.setPointerCapture(event.pointerId);
     canvas.onpointermove(event);
   };
   canvas.onpointermove = event => {
-    if (held < 0) return;
-    const points = model.get('points').map(p => [...p]);
-    points[held] = position(event);
-    model.set('points', points);
-    draw();
-    sendSoon();
+    if (held < 0 && !model.get('hover')) return;
+    moveTo(Math.max(held, 0), position(event));
   };
-  canvas.onpointerup = () => { held = -1; model.save_changes(); };
+  canvas.onpointerup = () => { held = -1; };
+  canvas.onkeydown = event => {
+    const count = model.get('points').length;
+    const steps = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+    if (event.key === 'n') { chosen = (chosen + 1) % count; draw(); return; }
+    if (!(event.key in steps) || !count) return;
+    event.preventDefault();
+    const step = event.shiftKey ? 0.1 : 0.02;
+    const p = model.get('points')[chosen % count];
+    moveTo(chosen % count, steps[event.key].map((d, i) => clamp(p[i] + step * d)));
+  };
+  canvas.onfocus = canvas.onblur = () => draw();
 
   canvas.width = model.get('width');
   canvas.height = Math.round(canvas.width * model.get('aspect'));
+  canvas.tabIndex = 0;
+  canvas.setAttribute('role', 'application');
+  canvas.setAttribute('aria-label',
+    `${model.get('label')}: arrow keys move a point, shift moves it further, n takes the next one`);
+  canvas.style.maxWidth = '100%';
   canvas.style.touchAction = 'none';
   canvas.style.cursor = 'grab';
   note.style.font = '12px sans-serif';
-  image.onload = draw;
+  image.onload = () => {
+    const height = Math.round(canvas.width * model.get('aspect'));
+    if (canvas.height !== height) canvas.height = height;
+    draw();
+  };
+  model.on('change:answered', () => {
+    waiting = false;
+    if (again) { again = false; ask(); }
+  });
   model.on('change:image', () => { image.src = model.get('image'); });
-  model.on('change:points', draw);
+  model.on('change:points change:home', draw);
   model.on('change:note', () => { note.textContent = model.get('note'); });
   note.textContent = model.get('note');
   image.src = model.get('image');
@@ -129,13 +161,17 @@ class Board(anywidget.AnyWidget):
     home = traitlets.List().tag(sync=True)  # where they were at first
     colours = traitlets.List(["#d62728", "#1f77b4", "#2ca02c", "#ff7f0e", "#9467bd"]).tag(sync=True)
     width = traitlets.Int(320).tag(sync=True)  # px
+    radius = traitlets.Int(7).tag(sync=True)  # of a point, px
+    hover = traitlets.Bool(False).tag(sync=True)  # the first point follows the mouse
+    label = traitlets.Unicode("an image with points").tag(sync=True)  # read out by a screen reader
+    answered = traitlets.Int(0).tag(sync=True)  # how often Python has drawn
     aspect = traitlets.Float(1.0).tag(sync=True)  # height over width
 
     def __init__(
         self,
         xy: Tensor,  # `[n,2]` the points at first, (x,y) in [-1,1]
         draw: Callable[[Tensor], Tensor],  # points `[n,2]` -> image `[3,h,w]`
-        **options,  # width, colours
+        **options,  # width, colours, radius, hover, label
     ):
         expect_shape(xy, "n xy", xy=2)
         super().__init__(points=xy.tolist(), home=xy.tolist(), **options)
@@ -152,9 +188,10 @@ class Board(anywidget.AnyWidget):
         "Draw again; an input error goes into the line below, and the last image stays."
         try:
             image = self.draw(self.xy)
+            self.note = ""
+            self.aspect = image.shape[-2] / image.shape[-1]
+            self.image = image_url(image)
         except InputError as e:
             self.note = str(e)
-            return
-        self.note = ""
-        self.aspect = image.shape[-2] / image.shape[-1]
-        self.image = image_url(image)
+        finally:
+            self.answered += 1  # the page may ask for the next one

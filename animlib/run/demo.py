@@ -40,10 +40,11 @@ from ..media.write import Video
 from .jobs import save_png
 from .notebooks import notebook_parameters, run_notebook
 from .page import write_page
+from ..shipped import share
 from ..storage import user_path
 from ..training.state import read_header
 from ..viz.images import titled_columns
-from ..zoo.hub import share, zoo
+from ..zoo.hub import zoo
 
 
 # %% ../../nbs/13_runs/134_run.demo.ipynb #c06

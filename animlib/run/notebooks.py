@@ -9,6 +9,7 @@ __all__ = [
     "notebook_parameters",
     "check_parameters",
     "read_parameters",
+    "own_kernel",
     "NotebookFailed",
     "run_notebook",
 ]
@@ -30,9 +31,9 @@ from ..options import annotated_kind, read_text
 from ..process import note
 from ..ranges import check_value
 from .reports import beside, hand_over, keep_failed
+from ..shipped import share
 from ..storage import user_path, write_atomic
 from ..untrusted import readable
-from ..zoo.hub import share
 
 
 # %% ../../nbs/13_runs/131_run.notebooks.ipynb #c10
@@ -184,14 +185,14 @@ def _write_kernel(folder: Path):
 
 
 @contextmanager
-def _own_kernel() -> Iterator[None]:
+def own_kernel() -> Iterator[Path]:  # a folder of Jupyter data that Jupyter asks first
     "While it lasts, Jupyter finds `_write_kernel`'s kernel before any other."
     before = os.environ.get("JUPYTER_PATH")
     with tempfile.TemporaryDirectory() as folder:
         _write_kernel(Path(folder))
         os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
         try:
-            yield
+            yield Path(folder)
         finally:
             if before is None:
                 del os.environ["JUPYTER_PATH"]
@@ -269,7 +270,7 @@ def run_notebook(
         raise InputError(f"cwd {cwd}: expected a folder, found none; make it first")
     with beside(out) as part:
         try:
-            with _own_kernel():
+            with own_kernel():
                 execute_notebook(
                     str(path),
                     str(part.resolve()),

@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "share",
     "zoo",
     "find_model_file",
     "load",
@@ -18,7 +17,6 @@ __all__ = [
 ]
 
 # %% ../../nbs/12_practice/120_zoo.hub.ipynb #c03
-import importlib.util
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -27,28 +25,16 @@ from typing import Any
 import torch
 
 from ..animator import Animator, Model, expect_animator
-from ..core import InputError, nearest, required
+from ..core import InputError, nearest
 from ..media.files import expect_binary
 from ..models.registry import build, get_method, method_names
+from ..shipped import share
 from ..storage import user_path
 from .convert import from_official
 from .files import checked_header, read_model
 
 
 # %% ../../nbs/12_practice/120_zoo.hub.ipynb #c06
-def share(
-    *parts: str,  # `data_samples/...` or `pipelines/...`
-) -> Path:
-    "A file or folder that comes with the library, in a clone or in an installed wheel."
-    spec = importlib.util.find_spec("animlib")
-    package = Path(required(spec.origin, "animlib as files", "install it unpacked")).parent
-    if (package / "_share").is_dir():
-        return package.joinpath("_share", *parts)
-    if parts[:1] == ("pipelines",):
-        return package.parent.joinpath("nbs", *parts)
-    return package.parent.joinpath(*parts)
-
-
 def zoo() -> dict[str, Path]:
     "Name -> file of every trained model that comes with the library."
     return {p.stem: p for p in sorted(share("data_samples", "zoo").glob("*.safetensors"))}

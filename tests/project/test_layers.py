@@ -23,7 +23,8 @@ from source_code import imports, parse, run_when_imported
 # lines above and from what stands before it in its own line. `*`: any other file of the folder;
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
-geometry core ranges options animator storage process programs manual splines heatmaps blocks
+shipped geometry core ranges options animator storage process programs manual splines heatmaps
+blocks
 media: files
 untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
@@ -44,9 +45,11 @@ models: registry *
 zoo: old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors cross tables
-explore: board splines attention
+explore: board twin stage layout splines groups desk attention heads looking retarget
 run: jobs reports notebooks ablate page demo bench costs
-run: book reference pages links gallery sources site commands endings plan sweep
+explore: app
+run: book reference pages links gallery sources site
+run: commands endings plan sweep arguments
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

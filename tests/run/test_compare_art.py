@@ -6,7 +6,7 @@ import pytest
 
 from animlib.evaluate.tables import CROSS_COLUMNS, ablation_table
 from animlib.run.ablate import compare
-from animlib.zoo.hub import share
+from animlib.shipped import share
 
 QUICK = dict(steps=1, batch=2, preview_every=0, device="cpu", limit=2, evaluator="", progress=False)
 DATA = f"fluent:people={share('data_samples', 'emoji')}"

@@ -19,7 +19,8 @@ from animlib.run.demo import (
     sample_figure,
     zoo_table,
 )
-from animlib.zoo.hub import share, zoo
+from animlib.shipped import share
+from animlib.zoo.hub import zoo
 
 
 # ---- the demonstration ----

@@ -25,10 +25,10 @@ from animlib.media.read import probe
 from animlib.media.write import Video
 from animlib.run import commands, demo, jobs, notebooks
 from animlib.run.ablate import run_folder
+from animlib.shipped import share
 from animlib.storage import remove
 from animlib.training.state import read_header, save_model
 from animlib.viz.images import to_uint8
-from animlib.zoo.hub import share
 
 # Commands, and what each of their paths is: a file of `home`, or a new one.
 ANIMATE = "--model {model} --source {source.png} --driving {dance.gif} --out {new.gif}"

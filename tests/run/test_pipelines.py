@@ -12,7 +12,8 @@ from animlib.media.read import probe
 from animlib.run.jobs import reconstruct
 from animlib.run.notebooks import run_notebook
 from animlib.run.page import write_page
-from animlib.zoo.hub import load, share
+from animlib.shipped import share
+from animlib.zoo.hub import load
 
 TRAINING = dict(data="toy:arm", steps=4, clips=3, frames=4, eval_clips=2, device="cpu")
 

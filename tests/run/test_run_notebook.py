@@ -16,7 +16,7 @@ from animlib.run.notebooks import (
     notebook_parameters,
     run_notebook,
 )
-from animlib.zoo.hub import share
+from animlib.shipped import share
 
 SHIPPED = sorted(share("pipelines").glob("*.ipynb"))
 

@@ -12,8 +12,8 @@ import pytest
 from animlib.models.registry import method_names
 from animlib.run.plan import PlannedRun, in_turn, read_plan
 from animlib.run.sweep import sweep
+from animlib.shipped import share
 from animlib.training.state import RunState
-from animlib.zoo.hub import share
 
 SMALL = dict(limit=1, clips=2, frames=3)
 QUICK = {"batch": 1, "preview_every": 0, "save_every": 10**6, "log_every": 10**6}

@@ -229,14 +229,24 @@ def written_checkpoint(folder: Path) -> Path:
     return folder / "good.pth.tar"
 
 
-def animate(folder: Path, **odd):
-    "Animate a good image by a good video, one of them exchanged."
-    good = dict(
+def good_inputs(folder: Path) -> dict:
+    "A model, a good image and a good video."
+    return dict(
         model=model(),
         source=write(folder / "good.png", png_bytes()),
         driving=write(folder / "good.gif", gif_bytes()),
     )
-    of("animation.animate")(**(good | odd), device="cpu", progress=False)
+
+
+def animate(folder: Path, **odd):
+    "Animate a good image by a good video, one of them exchanged."
+    of("animation.animate")(**(good_inputs(folder) | odd), device="cpu", progress=False)
+
+
+def open_stage(folder: Path, **odd):
+    "Open an explorer's stage on a good image and a good video, one of them exchanged."
+    given = good_inputs(folder) | odd
+    of("explore.stage.open_stage")(**given, scale=1, device="cpu")
 
 
 def cropped(source):
@@ -331,6 +341,9 @@ READERS: dict[str, Callable] = {
     "data.sprites.sprite_clips(folder)": lambda odd, folder: of("data.sprites.sprite_clips")(
         odd, "train", 1, 32
     ),
+    "explore.stage.open_stage(model)": lambda odd, folder: open_stage(folder, model=odd),
+    "explore.stage.open_stage(source)": lambda odd, folder: open_stage(folder, source=odd),
+    "explore.stage.open_stage(driving)": lambda odd, folder: open_stage(folder, driving=odd),
     "media.sound.has_sound(path)": first_argument("media.sound.has_sound"),
     "media.files.expect_binary(path)": first_argument("media.files.expect_binary"),
     "media.files.expect_complete(path)": first_argument("media.files.expect_complete"),
