@@ -1,7 +1,9 @@
-"""Mentions of chapters in texts are numbers with links: `python tests/support/chapter_links.py --write`.
+"""Mentions of chapters in texts become numbers with links: run it with --write.
 
-Understood: chapter 126, chapters 025 (the loop) and 126, chapter *Regions*, chapter `media.read`, the
-chapters before it are `media.hdr` and `media.timing`."""
+    python tests/support/chapter_links.py --write
+
+Understood: chapter 126, chapters 025 (the loop) and 126, chapter *Regions*, chapter `media.read`,
+the chapters before it are `media.hdr` and `media.timing`."""
 
 import json
 import re
