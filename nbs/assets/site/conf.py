@@ -25,6 +25,7 @@ myst_heading_anchors = 4
 mathjax_path = "mathjax/tex-svg.js"
 # no menu and no speech: they would be fetched when they are asked for
 mathjax3_config = {"options": {"enableMenu": False}}
+add_module_names = False  # the page is the module's
 python_maximum_signature_line_length = 76
 viewcode_follow_imported_members = False  # it would import the module
 copybutton_exclude = ".linenos, .gp, .go"
