@@ -104,7 +104,8 @@ def described(
 ) -> str:  # the docstring, an empty line, a line for each parameter
     "What a function does and what its parameters are."
     source = textwrap.dedent(inspect.getsource(function))
-    node, beside = ast.parse(source).body[0], comments(source)
+    node = ast.parse(source).body[0]
+    beside = comments(source)
     rows = [*parameters(node, beside), result(node, beside)]
     lines = [_line(row) for row in rows if row is not None]
     return "\n".join([inspect.getdoc(function) or "", "", *lines])

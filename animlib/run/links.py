@@ -100,12 +100,11 @@ class Site:
 
 def broken_links(site: Site) -> list[str]:  # 'page: link'
     "Links and loads that lead nowhere."
-    return [
-        f"{place}: {link}"
-        for place, page in site.pages.items()
-        for link in dict.fromkeys([*page.links, *page.loads])
-        if not site.is_whole(place, link)
-    ]
+    found = []
+    for place, page in site.pages.items():
+        links = dict.fromkeys([*page.links, *page.loads])
+        found += [f"{place}: {link}" for link in links if not site.is_whole(place, link)]
+    return found
 
 
 def loaded_from_elsewhere(site: Site) -> list[str]:  # 'page: address'

@@ -12,6 +12,7 @@ __all__ = [
     "members",
     "page",
     "modules",
+    "offered",
     "overview",
 ]
 
@@ -113,10 +114,10 @@ def _function(node: Function, module: Module, kind: str) -> str:
     "One function or method."
     rows = parameters(node, module.comments)
     back = result(node, module.comments)
-    said = prose(ast.get_docstring(node) or "")
+    about = prose(ast.get_docstring(node) or "")
     if any("property" in ast.unparse(decorator) for decorator in node.decorator_list):
-        return _directive("property", node.name, said, _returns(back))
-    return _directive(kind, _head(node.name, rows), said, table(rows), _returns(back))
+        return _directive("property", node.name, about, _returns(back))
+    return _directive(kind, _head(node.name, rows), about, table(rows), _returns(back))
 
 
 def _returns(back: Parameter | None) -> str:
@@ -191,9 +192,21 @@ def modules(
     return [module for module in found if module.public]
 
 
+def offered(
+    package: Path,  # the folder animlib
+) -> dict[str, str]:  # name -> module
+    "What the package itself offers: the dictionary `_PUBLIC` of its `__init__`."
+    start = package / "__init__.py"
+    tree = ast.parse(start.read_text(encoding="utf-8") if start.is_file() else "")
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_PUBLIC":
+            return ast.literal_eval(node.value)
+    return {}
+
+
 def overview(
     found: Sequence[Module],
-    public: Mapping[str, str],  # name that the package offers -> its module
+    public: Mapping[str, str],  # of `offered`
 ) -> str:  # Markdown, for the folder of the pages
     "The first page of the reference: what most readers need, then every module."
     first = [f"| [`animlib.{name}`]({module}.md) | |" for name, module in public.items()]

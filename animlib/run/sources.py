@@ -22,7 +22,7 @@ from ..core import InputError
 from .book import Chapter, Part, chapter_of_modules, needs, read_book, read_chapter
 from .gallery import gallery, model_page, zoo_page
 from .pages import facts, linked, page_notebook, relative_link, shown_cells
-from .reference import Module, modules, overview, page
+from .reference import Module, modules, offered, overview, page
 
 # %% ../../nbs/13_runs/137e_run.sources.ipynb #s06
 _PACKAGES = {"sphinx": "sphinx", "myst_nb": "myst-nb", "furo": "furo"}
@@ -210,11 +210,8 @@ def _write_reference(sources: Sources):
     for module in sources.modules:
         chapter = sources.by_module.get(module.name.removeprefix("animlib."))
         sources.write(f"reference/{module.name}.md", page(module, chapter))
-    import animlib
-
-    known = {module.name for module in sources.modules}
-    public = {name: place for name, place in animlib._PUBLIC.items() if place in known}
     names = [module.name for module in sources.modules]
+    public = offered(sources.root / sources.settings["lib_path"])
     sources.write("reference/index.md", overview(sources.modules, public) + toctree(names))
 
 

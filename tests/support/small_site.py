@@ -23,16 +23,15 @@ def turn(
     "The image, turned."
     return image
 '''
-INDEX = """# A small project
-
-> One image.
-
-![a clip](assets/hero.gif)
-
-**[First](00_first)**: What is a map?
-
-**[Second](01_second)**: What turns?
-"""
+INDEX = "\n\n".join(
+    [
+        "# A small project",
+        "> One image.",
+        "![a clip](assets/hero.gif)",
+        "**[First](00_first)**: What is a map?",
+        "**[Second](01_second)**: What turns?",
+    ]
+)
 
 
 def image_file(kind: str, width: int = 120) -> bytes:
