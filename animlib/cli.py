@@ -196,7 +196,7 @@ def _add_docs(subparsers):
     summary = "make the site: chapters, gallery, models, reference; works without a network"
     add = add_command(subparsers, "docs", _docs_command, summary, "animlib docs --out _docs")
     add("--out", default="_docs", type=path, metavar="DIR", help="folder of the site (_docs)")
-    live = "pages that run networks in the browser: folders with an index.html"
+    live = "pages whose networks run in the browser"
     add("--live", default="", type=path, metavar="DIR", help=live)
     repository = "on GitHub, for links to Colab"
     add("--repository", default="", metavar="OWNER/NAME", help=repository)
