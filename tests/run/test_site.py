@@ -163,6 +163,9 @@ def test_a_chapter_in_a_browser_without_a_network(site, browser):
     page.wait_for_selector(".plotly-box .plot svg.main-svg", timeout=30 * SECONDS)
     page.locator("video").scroll_into_view_if_needed()  # a video plays when it is seen
     page.wait_for_function("document.querySelector('video').currentTime > 0", timeout=20 * SECONDS)
+    for width in (1320, 1400, 1600):
+        page.set_viewport_size(dict(width=width, height=900))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
     loaded = "[...document.images].every(o => o.complete && o.naturalWidth)"
     assert page.evaluate(loaded)
     assert not opened.requests and not opened.problems

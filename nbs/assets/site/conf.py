@@ -30,6 +30,7 @@ python_maximum_signature_line_length = 76
 viewcode_follow_imported_members = False  # it would import the module
 copybutton_exclude = ".linenos, .gp, .go"
 
+pygments_dark_style = "github-dark"
 html_theme = "furo"
 html_title = "animlib"
 html_static_path = ["_static"]
