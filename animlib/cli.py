@@ -92,8 +92,9 @@ def _add_train(subparsers):
     )
     add("method", help="fomm, ...: animlib models lists them")
     data = (
-        "toy:body, toy:face, toy:animal, toy:arm, fluent:people, fluent:figures, fluent:hands "
-        "(emoji), lpc:FOLDER (a clone of the LPC sprites), or a folder of videos"
+        "toy:body, toy:face, toy:animal, toy:arm, fluent:people, fluent:figures, fluent:hands, "
+        "fluent:all, noto:faces, noto:animals (emoji), lpc:FOLDER (a clone of the LPC sprites), "
+        "pack:FILE, or a folder of videos"
     )
     add("--data", required=True, type=path, help=data)
     add("--preset", default="nano", help="toy, nano, small, paper, paper-vox, ... (nano)")

@@ -10,6 +10,7 @@ __all__ = [
     "remove",
     "writing",
     "write_atomic",
+    "digest",
     "sha256",
     "strays",
     "sweep_strays",
@@ -170,13 +171,21 @@ def write_atomic(
 
 
 # %% ../nbs/00_foundations/001b_storage.ipynb #s25
-def sha256(path: str | os.PathLike) -> str:  # 64 hexadecimal digits
+def digest(
+    path: str | os.PathLike,
+    algorithm: str = "sha256",  # a name that `hashlib` knows
+) -> bytes:
     "Fingerprint of a file, read in pieces of 1 MiB."
-    digest = hashlib.sha256()
+    found = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+            found.update(piece)
+    return found.digest()
+
+
+def sha256(path: str | os.PathLike) -> str:  # 64 hexadecimal digits
+    "The SHA-256 of a file, as publishers write it."
+    return digest(path).hex()
 
 
 # %% ../nbs/00_foundations/001b_storage.ipynb #s28

@@ -81,7 +81,7 @@ _TABLE = (
     Published(
         name="vgg19",
         network="VGG-19",
-        licence="BSD-3-Clause (torchvision)",
+        licence="not stated (code: BSD-3-Clause)",
         size=574_673_361,
         instead="use reconstruction=pyramid, which needs no weights",
         url="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
@@ -101,7 +101,7 @@ _TABLE = (
     Published(
         name="resnet18",
         network="ResNet-18",
-        licence="BSD-3-Clause (torchvision)",
+        licence="not stated (code: BSD-3-Clause)",
         size=46_830_571,
         instead="train without them, as the paper does",
         url="https://download.pytorch.org/models/resnet18-f37072fd.pth",
@@ -109,7 +109,7 @@ _TABLE = (
     Published(
         name="hrnet-w32",
         network="HRNet-W32",
-        licence="Apache-2.0 (MMPose)",
+        licence="not stated (code: Apache-2.0)",
         size=0,
         instead=_NO_IMAGENET,
         url="https://download.openmmlab.com/mmpose/pretrain_models/hrnet_w32-36af842e.pth",

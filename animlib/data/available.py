@@ -32,7 +32,7 @@ class Available:
         "For the terminal."
         size = f"{self.size / 1e6:.0f} MB" if self.size else ""
         here = f"here: {self.place}" if self.place else ""
-        return f"{self.name:18} {size:>7}  {self.licence:27} {self.about:55} {here}".rstrip()
+        return f"{self.name:18} {size:>7}  {self.licence:31} {self.about:55} {here}".rstrip()
 
 
 def _place(name: str) -> Path | None:

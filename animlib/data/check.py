@@ -6,7 +6,6 @@
 __all__ = ["Finding", "STILL", "MIN_SIDE", "Report", "check_folder"]
 
 # %% ../../nbs/01_data/011a_data.check.ipynb #c02
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ..core import InputError
 from .folder import clip_paths, split_paths
 from ..media.image import IMAGE_SUFFIXES, image_files, natural_key, resize_frame
 from ..media.read import VIDEO_SUFFIXES, open_video
-from ..storage import user_path
+from ..storage import sha256, user_path
 
 # %% ../../nbs/01_data/011a_data.check.ipynb #q06
 Finding = tuple[str, str, str]  # where, what, what to do
@@ -100,7 +99,7 @@ def _check_frames(where: str, n_frames: int, sizes: set, change: float, report: 
         report.note(where, f"{columns}x{rows} is not square", remedy)
 
 
-def _check_clip(where: str, path: Path, report: Report) -> tuple | None:  # size, fps
+def _check_clip(where: str, path: Path, report: Report) -> tuple | None:  # size, fps or None
     "Add what is wrong with one clip to the report."
     try:
         video = open_video(path)
@@ -115,16 +114,14 @@ def _check_clip(where: str, path: Path, report: Report) -> tuple | None:  # size
     _check_frames(where, n_frames, sizes, change, report)
     if not 5 <= fps <= 120:
         report.note(where, f"{fps:.3g} frames a second", "check its speed")
-    return min(sizes), fps
+    return min(sizes), fps if video.info.has_speed else None
 
 
 # %% ../../nbs/01_data/011a_data.check.ipynb #q11
 def _digest(path: Path) -> str:
-    "Of all bytes of a file, or of a frame folder."
-    digest = hashlib.sha256()
-    for file in image_files(path) if path.is_dir() else [path]:
-        digest.update(file.read_bytes() if file.is_file() else bytes(file))
-    return digest.hexdigest()
+    "Of all bytes of a file, or of each file of a frame folder."
+    files = image_files(path) if path.is_dir() else [path]
+    return " ".join(sha256(file) if file.is_file() else str(file) for file in files)
 
 
 def _identity(path: Path) -> str:
@@ -150,6 +147,7 @@ def _check_agreement(where: str, sizes: list, speeds: list, report: Report):
     "Add in what the clips differ."
     if len(set(sizes)) > 1:
         report.note(where, f"clips of {len(set(sizes))} sizes", "give size=")
+    speeds = [fps for fps in speeds if fps is not None]
     if speeds and max(speeds) > 2 * min(speeds):
         what = f"{min(speeds):.3g} to {max(speeds):.3g} frames a second"
         report.note(where, what, "slow clips show larger motion")

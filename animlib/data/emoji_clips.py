@@ -32,7 +32,7 @@ from .clips import Clips
 from .emoji import EmojiGroup, EmojiName
 from .folder import decode_once
 from .noto import GROUPS, NotoGroup, emoji_group
-from .obtain import data_folder
+from .obtain import SETS, data_folder
 from ..media.files import note_once
 from ..media.image import natural_key
 from ..media.imagefile import ImageFile
@@ -171,11 +171,23 @@ def read_emoji(
 
 
 # %% ../../nbs/01_data/018c_data.emoji_clips.ipynb #d02
+def _note_few(wanted: EmojiSet):
+    "Say so if a folder has fewer files than the whole set."
+    n_files = len(emoji_files(wanted.kind, wanted.folder))
+    whole = SETS[wanted.kind].files
+    if n_files < whole:
+        note_once(
+            f"{wanted}: {n_files} of the {whole:,} files of the set are in {wanted.folder}; "
+            f"`animlib data get {wanted.kind}` obtains the whole set"
+        )
+
+
 def _note_gaps(wanted: EmojiSet, split: str, members: list[Member]):
     "Say so if families are missing."
     group = wanted.group
     if isinstance(group, NotoGroup) or not group.kinds:
-        return  # nobody knows how many there are
+        _note_few(wanted)  # of the group nobody knows how many there are
+        return
     by_looks = wanted.by_looks
     known = [f for f in group.families if by_looks or (f in group.test) == (split == "test")]
     n_found = len({found.family for found, _ in members})

@@ -7,7 +7,6 @@ __all__ = ["SETS", "data_folder", "unpack", "Archive", "OpenSet", "is_whole", "o
 
 # %% ../../nbs/01_data/017b_data.obtain.ipynb #o03
 import base64
-import hashlib
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from ..core import InputError
 from ..programs import run_program
 from animlib.storage import (
     FolderLock,
+    digest,
     publish,
     remove,
     sweep_strays,
@@ -93,7 +93,7 @@ class OpenSet:
     size: int  # bytes
     archives: tuple[Archive, ...] = ()  # of npm
     repository: str = ""  # of git, in place of archives
-    files: int = 0  # at least so many gifs are in the repository
+    files: int = 0  # at least so many clips and stills a whole set has
 
     @property
     def folders(self) -> list[str]:
@@ -126,6 +126,7 @@ SETS = {
         about="animated Fluent emoji: people, figures, hands, animals",
         licence="MIT",
         size=729_798_983,
+        files=3391,
         archives=tuple(
             Archive(f"@lobehub/fluent-emoji-anim-{i}@1.0.0", size, integrity)
             for i, (size, integrity) in enumerate(_FLUENT, 1)
@@ -161,11 +162,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 def _expect_integrity(archive: Archive, path: Path):
     "Raise InputError where an archive is not the one that the table names."
-    digest = hashlib.sha512()
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    if base64.b64encode(digest.digest()).decode() != archive.integrity:
+    if base64.b64encode(digest(path, "sha512")).decode() != archive.integrity:
         raise InputError(
             f"{archive.file}: expected the SHA-512 of {archive.package}, found another "
             "(a damaged or exchanged file); fetch it anew"
@@ -201,6 +198,23 @@ def _take_archives(wanted: OpenSet, part: Path, start: "Path|None", say: Callabl
             publish(files, place)
 
 
+def _gifs(wanted: OpenSet, clone: Path, name: str) -> list[Path]:
+    "The gifs of a clone, each name once; InputError where some are missing or are none."
+    paths = [path for path in clone.rglob("*.gif") if path.is_file() and not path.is_symlink()]
+    found = {path.name: path for path in sorted(paths, reverse=True)}
+    remedy = f"clone {wanted.repository} anew"
+    if len(found) < wanted.files:
+        few = f"expected {wanted.files} gifs or more, found {len(found)}"
+        raise InputError(f"{name}: {few}; {remedy}, as a whole")
+    for path in found.values():
+        with open(path, "rb") as opened:
+            start = opened.read(4)
+        if start != b"GIF8":
+            kind = "a pointer of Git LFS" if start == b"vers" else "no gif"
+            raise InputError(f"{name}: {path.name} is {kind}; {remedy}, with git lfs installed")
+    return list(found.values())
+
+
 def _take_clone(wanted: OpenSet, part: Path, start: "Path|None", say: Callable):
     "The gifs and the licence of a clone, new or the user's own."
     with _scratch(part) as work:
@@ -209,14 +223,9 @@ def _take_clone(wanted: OpenSet, part: Path, start: "Path|None", say: Callable):
             say(f"{wanted.name}: by git")
             words = ["git", "clone", "--quiet", "--depth", "1", wanted.repository, str(clone)]
             run_program(words, work, wanted.name, _GIT)
+        found = _gifs(wanted, clone, str(start or wanted.repository))
         files = work / "files"
         files.mkdir()
-        found = [path for path in clone.rglob("*.gif") if path.is_file() and not path.is_symlink()]
-        if len(found) < wanted.files:
-            raise InputError(
-                f"{clone if start else wanted.repository}: expected {wanted.files} gifs or more, "
-                f"found {len(found)}; {_GIT}"
-            )
         papers = [path for path in (*clone.glob("README*"), *clone.glob("LICENSE*"))]
         for path in (*found, *papers):
             shutil.copyfile(path, files / path.name)
@@ -237,6 +246,22 @@ def is_whole(wanted: OpenSet) -> bool:
     )
 
 
+@contextmanager
+def _growing(part: Path) -> Iterator[None]:
+    "The folder of a set that is not yet whole, for this process alone; it goes if it stays empty."
+    part.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(part, "set")
+    lock.acquire()
+    try:
+        sweep_strays(part, owned=True)
+        yield
+    finally:
+        lock.release()
+        (part / ".lock").unlink(missing_ok=True)
+        if part.is_dir() and not any(part.iterdir()):
+            part.rmdir()
+
+
 def obtain(
     name: str,  # fluent or noto
     start: "str|Path|None" = None,  # a folder with the archives, or a clone; None: fetch them
@@ -254,11 +279,8 @@ def obtain(
         return place
     part = place.with_name(f"{name}.part")
     with writing(place):
-        part.mkdir(parents=True, exist_ok=True)
-        with FolderLock(part, "set"):
-            sweep_strays(part, owned=True)
+        with _growing(part):
             take = _take_archives if wanted.archives else _take_clone
             take(wanted, part, given, say)
-        (part / ".lock").unlink(missing_ok=True)
         publish(part, place)
     return place

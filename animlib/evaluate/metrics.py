@@ -21,6 +21,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from statistics import mean
 
 import torch
 import torch.nn.functional as F
@@ -205,17 +206,22 @@ def reconstruction_metrics(
     """Reconstruction of every frame of every clip from its first frame, against copying it.
 
     l1, l1_moving: mean absolute difference, over all pixels and over moving ones, each with its
-    _copy, _zero and _ratio; sharpness, sharpness_moving: gradient over that of the true frames;
+    _copy, _zero and _ratio; l1_moving_clip_ratio: its ratio for each clip alone, then the mean;
+    sharpness, sharpness_moving: gradient over that of the true frames;
     flicker, with its ratio to the video's own change; psnr: dB, of the mean squared difference;
     frames and clips that were measured.
     """
     n = min(limit or len(clips), len(clips))
     options = dict(unit="clip", disable=not progress, leave=False, mininterval=2)
     sums = {}
+    shares = []  # of every clip in which something moves
     with evaluation_mode(model) as device:
         for i in tqdm(range(n), desc="reconstructing", **options):
-            add_sums(sums, _clip_sums(model, clips.frames(i), batch, device))
-    return _pixel_means(sums) | dict(clips=n)
+            found = _clip_sums(model, clips.frames(i), batch, device)
+            add_sums(sums, found)
+            if found["pixels"]:
+                shares.append(found["l1_moving"] / found["l1_moving_copy"])
+    return _pixel_means(sums) | dict(l1_moving_clip_ratio=mean(shares), clips=n)
 
 
 # %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c32

@@ -107,6 +107,7 @@ RECONSTRUCTION_COLUMNS = {
     "l1": "L1",
     "l1_ratio": "of copying",
     "l1_moving_ratio": "where it moves",
+    "l1_moving_clip_ratio": "mean of clips",
     "sharpness": "sharpness",
     "sharpness_moving": "sharpness where it moves",
 }

@@ -60,6 +60,7 @@ class VideoInfo:
     frames: int | None  # None where the file does not count them (webm)
     size: tuple[int, int]  # rows, columns of one frame, upright
     has_sound: bool = False
+    has_speed: bool = True  # False: `fps` is only customary
 
 
 class VideoFile:
@@ -130,7 +131,7 @@ class FrameFolder(VideoFile):
 
     def describe(self) -> VideoInfo:
         size = next(self.frames()).shape[:2]
-        return VideoInfo(self.path, "folder", CUSTOMARY_FPS, len(self.files), size)
+        return VideoInfo(self.path, "folder", CUSTOMARY_FPS, len(self.files), size, has_speed=False)
 
 
 # %% ../../nbs/00_foundations/006_media.read.ipynb #r17
@@ -179,7 +180,9 @@ class ImageVideo(VideoFile):
             return VideoInfo(self.path, "animation", fps, len(steps), (rows, columns))
         width = strip_width(self.path, rows, columns, self.frame_width)
         kind = "strip" if width < columns else "image"
-        return VideoInfo(self.path, kind, CUSTOMARY_FPS, columns // width, (rows, width))
+        size = (rows, width)
+        count = columns // width
+        return VideoInfo(self.path, kind, CUSTOMARY_FPS, count, size, has_speed=False)
 
 
 # %% ../../nbs/00_foundations/006_media.read.ipynb #r21

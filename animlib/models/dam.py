@@ -23,7 +23,7 @@ from ..losses.equivariance import equivariance
 from ..losses.hierarchy import attention_overlap, coverage_gap, hierarchy_prior
 from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
 from .mraa import rendering_parts
-from .registry import SMALL_TRAINING, Method
+from .registry import SMALL_LOSS, SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
 from ..options import Config
@@ -164,7 +164,7 @@ _small = replace(
     detector=replace(_nano.detector, scale=0.25),
     generator=replace(_nano.generator, width=24, max_width=96),
     background=BackgroundCfg(kind="zero"),
-    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+    loss=replace(_nano.loss, **SMALL_LOSS),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

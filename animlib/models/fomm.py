@@ -18,7 +18,7 @@ from ..geometry import OURS, Sampling
 from ..losses.adversarial import Discriminator, DiscriminatorCfg, adversarial_term
 from ..losses.equivariance import equivariance
 from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
-from .registry import SMALL_TRAINING, Method
+from .registry import SMALL_LOSS, SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..options import Config
 from ..ranges import Points, Side, Weight
@@ -127,7 +127,7 @@ _small = replace(
     size=128,
     detector=replace(_nano.detector, scale=0.25),
     generator=replace(_nano.generator, width=24, max_width=96),
-    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+    loss=replace(_nano.loss, **SMALL_LOSS),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

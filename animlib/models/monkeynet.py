@@ -37,7 +37,7 @@ from ..generators.unet import UNetCfg, WarpedUNet
 from ..geometry import OURS, Sampling
 from ..losses.adversarial import Discriminator, DiscriminatorCfg, adversarial_term
 from ..losses.reconstruction import Term, feature_term, l1, pyramid
-from .registry import SMALL_TRAINING, Method
+from .registry import SMALL_LOSS, SMALL_TRAINING, Method
 from ..motion.translation import translation_motion
 from ..options import Config
 from ..ranges import Factor, Points, Range, Side, Variance, Weight, Width
@@ -186,7 +186,7 @@ _small = replace(
     detector=replace(_nano.detector, scale=0.25),
     dense=replace(_nano.dense, width=16),
     generator=replace(_nano.generator, width=16, depth=5, max_width=128),
-    loss=replace(_nano.loss, perceptual=1.0),
+    loss=replace(_nano.loss, perceptual=SMALL_LOSS["perceptual"]),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

@@ -31,7 +31,7 @@ from ..losses.equivariance import equivariance
 from ..losses.masks import foreground
 from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
 from .mraa import rendering_parts
-from .registry import SMALL_TRAINING, Method, Variant
+from .registry import SMALL_LOSS, SMALL_TRAINING, Method, Variant
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg
 from ..options import Config
@@ -173,7 +173,7 @@ _small = replace(
     transformer=replace(_nano.transformer, width=96),
     generator=replace(_nano.generator, width=24, max_width=96),
     background=BackgroundCfg(kind="zero"),
-    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+    loss=replace(_nano.loss, **SMALL_LOSS),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

@@ -29,7 +29,7 @@ from ..generators.occlusion import GeneratorCfg, OcclusionGenerator
 from ..geometry import OURS, Sampling
 from ..losses.equivariance import equivariance, jacobian_error
 from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
-from .registry import SMALL_TRAINING, Method
+from .registry import SMALL_LOSS, SMALL_TRAINING, Method
 from ..motion.affine import affine_motion
 from ..motion.background import BackgroundCfg, background_motion
 from ..motion.pca import axes_error, pca_motion
@@ -162,7 +162,7 @@ _small = replace(
     detector=replace(_nano.detector, scale=0.25),
     generator=replace(_nano.generator, width=24, max_width=96),
     background=BackgroundCfg(kind="zero"),
-    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+    loss=replace(_nano.loss, **SMALL_LOSS),
 )
 presets["small"] = (_small, SMALL_TRAINING)
 

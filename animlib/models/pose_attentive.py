@@ -37,7 +37,7 @@ from animlib.losses.adversarial import (
 )
 from ..losses.crossid import cross_identity_step, cross_term, discriminated_frames
 from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
-from .registry import SMALL_TRAINING, Method, Variant
+from .registry import SMALL_LOSS, SMALL_TRAINING, Method, Variant
 from ..motion.attention import PoseAttention, RetrievalCfg, Views, no_candidates
 from ..options import Config
 from ..ranges import Points, Share, Side, Weight
@@ -269,7 +269,7 @@ _small = replace(
     encoder=replace(_nano.encoder, width=32, max_width=112, downs=3),
     background=replace(_nano.background, width=16, depth=4),
     discriminator=replace(_nano.discriminator, width=16),
-    loss=replace(_nano.loss, reconstruction="perceptual", features="efficientnet"),
+    loss=replace(_nano.loss, **SMALL_LOSS),
 )
 presets["small"] = (_small, replace(SMALL_TRAINING, sources=2))
 

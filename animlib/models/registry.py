@@ -8,6 +8,7 @@ __all__ = [
     "Variant",
     "MODULES",
     "SMALL_TRAINING",
+    "SMALL_LOSS",
     "COMPONENTS",
     "WarmStart",
     "Method",
@@ -175,6 +176,11 @@ SMALL_TRAINING = TrainCfg(  # of the preset `small`, of every method
     save_every=250,
     preview_every=500,
 )
+SMALL_LOSS: dict[str, Any] = {  # its reconstruction, beside the pyramid
+    "reconstruction": "perceptual",
+    "features": "efficientnet",
+    "perceptual": 0.3,
+}
 
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c17b

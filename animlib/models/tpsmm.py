@@ -39,7 +39,7 @@ from animlib.losses.consistency import (
 )
 from ..losses.equivariance import equivariance
 from ..losses.reconstruction import ReconstructionCfg, Term, configured_reconstruction
-from .registry import Method
+from .registry import SMALL_LOSS, Method
 from ..motion.background import BackgroundMotion
 from ..motion.tps import TpsMotion
 from ..options import Config
@@ -246,8 +246,8 @@ _small = replace(
     n_tps=8,
     detector=replace(_nano.detector, scale=0.5),
     background=TpsmmBackgroundCfg(kind="zero"),
-    generator=InpaintingCfg(width=20, max_width=80, downs=3, kernel=3),
-    loss=replace(_small_loss, reconstruction="perceptual", features="efficientnet"),
+    generator=InpaintingCfg(width=18, max_width=72, downs=3, kernel=3),
+    loss=replace(_small_loss, **SMALL_LOSS),
 )
 presets["small"] = (_small, replace(_nano_training, steps=8_000, save_every=250, preview_every=500))
 

@@ -27,7 +27,7 @@ from ..core import Flow
 from ..generators.embedded import EmbeddedFace
 from ..geometry import OURS, Sampling
 from ..losses.reconstruction import Term, feature_term, l1, pyramid
-from .registry import SMALL_TRAINING, Method
+from .registry import SMALL_LOSS, SMALL_TRAINING, Method
 from ..motion.latent import CodeDetector, LatentMotion
 from ..options import Config
 from ..ranges import Range, Side, Weight, Width
@@ -124,7 +124,7 @@ presets = dict(  # name -> (model, training)
 )
 
 # %% ../../nbs/03_x2face/032_models.x2face.ipynb #sm1
-_small_loss = replace(_nano.loss, perceptual=1.0)
+_small_loss = replace(_nano.loss, perceptual=SMALL_LOSS["perceptual"])
 _small = replace(_nano, size=128, depth=7, n_code=96, loss=_small_loss)
 presets["small"] = (_small, SMALL_TRAINING)
 

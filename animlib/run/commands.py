@@ -149,7 +149,7 @@ def bench_command(args: Namespace):
 def animate_command(args: Namespace):
     "One image, or several of one source, in the motion of a video."
     from animlib.animation import animate
-    from animlib.media.read import probe
+    from animlib.media.output import describe_output
     from animlib.media.write import VideoWriter
     from animlib.zoo.hub import load
 
@@ -171,11 +171,7 @@ def animate_command(args: Namespace):
         precision=args.precision,
         progress=show_progress(),
     )
-    video = probe(made)
-    height, width = video.size
-    sound = ", with sound" if video.has_sound else ""
-    speed = f"{video.fps:.5g} frames a second"
-    print(f"{made}: {video.frames} frames of {width}x{height}, {speed}{sound}")
+    print(f"{made}: {describe_output(made)}")
 
 
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c19

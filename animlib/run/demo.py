@@ -26,16 +26,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..core import InputError
 from ..data import toy
-from ..data.clips import WHITE, compose
-from ..data.emoji_clips import read_emoji
 from ..geometry import resize_maps
-from ..media.read import probe
 from ..media.write import Video
 from .jobs import save_png
 from .notebooks import notebook_parameters, run_notebook
@@ -174,11 +170,7 @@ def sample_emoji(
     size: int = 128,  # px
 ) -> Video:
     "An animated emoji over white, at its own speed."
-    path = share("data_samples", "emoji", f"{name}.webp")
-    frames = np.stack(list(read_emoji(path, size)))
-    return Video.from_tensor(
-        compose(torch.from_numpy(frames), torch.tensor(WHITE)), probe(path).fps
-    )
+    return Video.open(share("data_samples", "emoji", f"{name}.webp"), size)
 
 
 # %% ../../nbs/13_runs/134_run.demo.ipynb #c24

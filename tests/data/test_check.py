@@ -64,3 +64,13 @@ def test_a_good_folder_is_left_in_peace(tmp_path):
 
 def test_a_folder_without_clips_is_an_error(tmp_path):
     assert "found none" in error_line(check_folder, tmp_path)
+
+
+def test_strips_and_folders_have_no_speed_to_compare(tmp_path):
+    data = write_splits(tmp_path / "data", train=2, test=1)  # strips
+    write_video(data / "train" / "slow.mp4", disc(6), fps=10)
+    write_video(f"{data}/train/frames/", disc(6))
+    assert "slow clips" not in "\n".join(check_folder(data).lines())
+
+    write_video(data / "train" / "quick.mp4", disc(6), fps=30)
+    assert "10 to 30 frames a second; slow clips" in "\n".join(check_folder(data).lines())

@@ -136,6 +136,20 @@ def test_all_takes_every_emoji_and_trains_on_none_that_a_group_holds_out():
     assert "Microsoft" in (SAMPLES / "LICENSE").read_text()
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_all_has_the_clips_of_the_three_groups_on_the_same_side(split):
+    groups = [open_source(f"fluent:{group}={SAMPLES}", size=8) for group in FLUENT]
+    *three, everything = [set(source.clips(split).names) for source in groups]
+    assert everything == set().union(*three) and list(FLUENT)[-1] == "all"
+
+
+def test_all_is_tested_on_no_motion_that_it_was_trained_on(tmp_path):
+    write_set(tmp_path, "1f98a", "1f471", "1f471-1f3fb", "1f9d9", "1f9d9-1f3fb")
+    source = open_source(f"fluent:all={tmp_path}", size=8)
+    assert source.clips("train").names == ["1f98a"]
+    assert len(source.clips("test")) == 4 and len(source.transfers(9)) == 2  # the mage's
+
+
 def test_noto_names_are_words():
     faces, animals = NOTO["faces"], NOTO["animals"]
     assert faces.find("noto_1_Smile") == EmojiName("smile", "")
@@ -314,6 +328,28 @@ def test_a_part_of_the_set_works_with_a_note(tmp_path, capsys):
     said = capsys.readouterr().err
     assert f"2 clips of 1 of {len(FLUENT['people'].families) - n_test} families" in said
     assert f"1 clips of 1 of {n_test} families" in said and "data get fluent" in said
+
+
+@pytest.mark.parametrize("kind, group", [("fluent", "all"), ("noto", "faces")])
+def test_a_part_of_a_set_without_a_list_of_families_is_noted(kind, group, tmp_path, capsys):
+    folder = write_set(tmp_path / "set", "1f98a") if kind == "fluent" else tmp_path
+    write_emoji(folder / "1_Smile.gif")
+    split = NOTO["faces"].split(EmojiName("smile", "")) if kind == "noto" else "train"
+
+    open_source(f"{kind}:{group}={folder}", size=8).clips(split)
+
+    said = capsys.readouterr().err
+    assert f"{kind}:{group}: 1 of the " in said and f"animlib data get {kind}" in said
+
+
+@pytest.mark.parametrize("group", NOTO)
+def test_a_clone_of_noto_without_the_emoji_of_a_group_is_one_line(group, tmp_path):
+    write_emoji(tmp_path / "google-noto-emoji-gifs" / "412_Rocket.gif")
+
+    for split in ("train", "test"):
+        line = error_line(open_source(f"noto:{group}={tmp_path}", size=8).clips, split)
+        assert f"noto:{group} {split}" in line and str(tmp_path) in line
+        assert "animlib data get noto" in line
 
 
 def test_an_empty_split_is_an_error(tmp_path):

@@ -139,6 +139,48 @@ def test_an_archive_that_is_not_there(fluent, capsys):
     assert "a-b-1-1.0.0.tgz" in failed(capsys, "fluent", "--from", str(fluent))
 
 
+def npm_fails(folder, monkeypatch):
+    program(folder, "npm", "sys.exit('npm error 404 Not Found')")
+
+
+def npm_is_missing(folder, monkeypatch):
+    (folder / "bin/npm").unlink()
+    monkeypatch.setenv("PATH", str(folder / "bin"))
+
+
+def npm_brings_nothing(folder, monkeypatch):
+    program(folder, "npm", "")
+
+
+def npm_brings_another_file(folder, monkeypatch):
+    program(folder, "npm", f"{COPY}\nopen(name, 'ab').write(b'.')")
+
+
+def disk_is_full(folder, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("animlib.data.obtain.shutil.copyfileobj", full)
+
+
+FAILURES = [npm_fails, npm_is_missing, npm_brings_nothing, npm_brings_another_file, disk_is_full]
+
+
+@pytest.mark.parametrize("breaks", FAILURES)
+def test_a_failure_before_the_first_archive_leaves_nothing(fluent, capsys, monkeypatch, breaks):
+    breaks(fluent, monkeypatch)
+    failed(capsys, "fluent")
+
+    assert not list((fluent / "sets").rglob("*"))
+
+
+def test_an_empty_part_of_an_earlier_version_is_used_up(fluent, capsys, monkeypatch):
+    (fluent / "sets/fluent.part").mkdir(parents=True)
+    (fluent / "sets/fluent.part/.lock").touch()
+    assert main(["data", "get", "fluent"]) == 0
+    assert not (fluent / "sets/fluent.part").exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupted_set_goes_on(fluent):
     program(fluent, "npm", f"{COPY}\nif 'b-2' in words[1]: time.sleep(60)")
@@ -172,10 +214,7 @@ def wait_until(condition, process):
 
 
 def test_a_full_disk(fluent, capsys, monkeypatch):
-    def full(*args):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("animlib.data.obtain.shutil.copyfileobj", full)
+    disk_is_full(fluent, monkeypatch)
     assert "No space left on device" in failed(capsys, "fluent")
     assert files_of(fluent / "sets") == []
 
@@ -185,6 +224,7 @@ def test_two_at_once(fluent, capsys):
     part.mkdir(parents=True)
     with FolderLock(part):
         assert "another process is at work" in failed(capsys, "fluent")
+        assert (part / ".lock").exists()  # it is the other one's
 
 
 def test_a_folder_of_the_user_is_left_alone(fluent, capsys):
@@ -233,7 +273,7 @@ NOTO = "google-noto-emoji-gifs"
 CLONE = """
 os.makedirs(f"{words[-1]}/gifs")
 for i in range(3):
-    open(f"{words[-1]}/gifs/{i}.gif", "w").write("gif")
+    open(f"{words[-1]}/gifs/{i}.gif", "w").write("GIF89a")
 open(f"{words[-1]}/LICENSE", "w").write("free")
 """
 
@@ -260,13 +300,32 @@ def test_what_was_obtained_is_found_as_emoji(kind, fluent, noto):
 
 
 def test_noto_comes_from_a_clone(noto, capsys):
-    (noto / "mine").mkdir()
-    (noto / "mine/one.gif").write_text("gif")
-    assert "expected 3 gifs or more, found 1" in failed(capsys, "noto", "--from", f"{noto}/mine")
+    (noto / "mine/again").mkdir(parents=True)
+    for name in ("one.gif", "again/one.gif"):  # the same emoji twice
+        (noto / "mine" / name).write_text("GIF89a")
+    line = failed(capsys, "noto", "--from", f"{noto}/mine")
+    assert f"{noto}/mine: expected 3 gifs or more, found 1; clone https://" in line
+    assert not list((noto / "sets").rglob("*"))
     for name in ("two.gif", "three.gif"):
-        (noto / "mine" / name).write_text("gif")
+        (noto / "mine" / name).write_text("GIF89a")
     assert main(["data", "get", "noto", "--from", f"{noto}/mine"]) == 0
     assert not (noto / "sets/noto.part").exists()
+
+
+@pytest.mark.parametrize(
+    "body, kind",
+    [("version https://git-lfs.github.com/spec/v1", "pointer of Git LFS"), ("<html>", "no gif")],
+)
+def test_a_clone_with_files_that_are_no_gifs(noto, capsys, body, kind):
+    program(noto, "git", f"{CLONE}\nopen(f'{{words[-1]}}/gifs/1.gif', 'w').write({body!r})")
+    line = failed(capsys, "noto")
+    assert "1.gif is " in line and kind in line and "https://" in line and "git lfs" in line
+    assert not list((noto / "sets").rglob("*"))
+
+
+def test_a_clone_without_any_gif(noto, capsys):
+    program(noto, "git", "os.makedirs(words[-1])")
+    assert "expected 3 gifs or more, found 0" in failed(capsys, "noto")
 
 
 def test_noto_without_git(noto, capsys, monkeypatch):

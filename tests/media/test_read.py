@@ -48,7 +48,7 @@ def test_a_frame_folder_is_read_in_natural_order(tmp_path):
     frames = read_all(tmp_path)
 
     assert np.array_equal(frames, disc(12))
-    assert probe(tmp_path) == VideoInfo(tmp_path, "folder", 25.0, 12, (48, 48))
+    assert probe(tmp_path) == VideoInfo(tmp_path, "folder", 25.0, 12, (48, 48), has_speed=False)
 
 
 def test_a_folder_names_the_image_that_is_broken(tmp_path):
@@ -63,7 +63,7 @@ def test_a_folder_names_the_image_that_is_broken(tmp_path):
 def test_a_strip_is_cut_into_squares(tmp_path):
     path = write_strip(tmp_path / "s.png", disc(7))
 
-    assert probe(path) == VideoInfo(path, "strip", 25.0, 7, (48, 48))
+    assert probe(path) == VideoInfo(path, "strip", 25.0, 7, (48, 48), has_speed=False)
     assert np.array_equal(read_all(path), disc(7))
 
 

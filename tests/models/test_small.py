@@ -8,6 +8,7 @@ import torch
 from animlib.cli import main
 from animlib.losses.reconstruction import total_loss
 from animlib.models.registry import (
+    SMALL_LOSS,
     SMALL_TRAINING,
     configure,
     get_method,
@@ -29,6 +30,11 @@ def differs(training, method):
     return training != replace(SMALL_TRAINING, **OWN.get(method, {}))
 
 
+def half_bytes(model):
+    "Size of all that a file stores of a model, in half precision."
+    return 2 * sum(values.numel() for values in model.state_dict().values())
+
+
 @pytest.mark.parametrize("method", method_names())
 def test_small_is_one_size_and_one_training(method):
     cfg, training = configure(method, "small")
@@ -37,6 +43,7 @@ def test_small_is_one_size_and_one_training(method):
 
     assert cfg.size == 128 and cfg.size % model.stride == 0
     assert 1_000_000 < sum(p.numel() for p in model.parameters()) < 3_000_000
+    assert half_bytes(model) <= 4_000_000, "a file of the zoo has 4 MB at most"
     assert not differs(training, method)
 
 
@@ -70,10 +77,10 @@ def light(cfg):
 
 @pytest.mark.parametrize("method", method_names())
 def test_small_is_trained_with_features(method):
-    "The pyramid and, of weight 1, features of the network that is obtained by a command."
+    "The pyramid and, of weight 0.3, features of the network that is obtained by a command."
     options = option_values(configure(method, "small")[0])
 
-    assert options["loss.perceptual"] == 1.0
+    assert options["loss.perceptual"] == SMALL_LOSS["perceptual"] == 0.3
     if "loss.reconstruction" in options:
         assert options["loss.reconstruction"] == "perceptual"
         assert options["loss.features"] == "efficientnet"

@@ -18,6 +18,8 @@ from project_files import ROOT, settings
 import animlib
 from animlib.cli import main
 from animlib.data import toy
+from animlib.data.noto import GROUPS
+from animlib.data.sources import SOURCES
 from animlib.media.write import Video
 from animlib.models.registry import method_names
 from animlib.run import commands
@@ -90,6 +92,16 @@ def test_help_names_no_other_command(capsys):
         assert main([command, "--help"]) == 0
         named = re.findall(r"\banimlib ([a-z]+)", capsys.readouterr().out)
         assert set(named) <= set(COMMANDS)
+
+
+def test_train_names_every_kind_of_data(capsys):
+    assert main(["train", "--help"]) == 0
+
+    text = " ".join(capsys.readouterr().out.split())
+    groups = [f"{kind}:{group}" for kind, groups in GROUPS.items() for group in groups]
+    families = [f"toy:{family}" for family in toy.FAMILIES]
+    for word in (*groups, *families, *(f"{prefix}:" for prefix in SOURCES)):
+        assert word in text, word
 
 
 def test_version(capsys):
@@ -165,6 +177,23 @@ def test_animate_takes_every_option_of_transfer(animate, tmp_path):
 
     for strip in strips[1:]:
         assert (strips[0] - strip).abs().mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    "out, size, said",
+    [
+        ("o.mp4", "32", "10 frames of 32x32, 10 frames a second"),
+        ("o.webp", "40x64", "10 frames of 64x40, 10 frames a second"),
+        ("o.png", "32", "one image of 320x32, the frames side by side"),
+        ("o.png", "40x64", "one image of 640x40, the frames side by side"),
+        ("o/", "40x64", "10 frames of 64x40"),
+    ],
+)
+def test_animate_says_what_it_wrote_and_no_speed_where_none_is_kept(
+    animate, tmp_path, capsys, out, size, said
+):
+    assert main([*animate, "--out", f"{tmp_path}/{out}", "--size", size]) == 0
+    assert capsys.readouterr().out.strip().partition(": ")[2] == said
 
 
 def test_animate_takes_every_other_option(animate, tmp_path):

@@ -2,12 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from executed import text
 from PIL import Image
 
 from animlib.core import InputError
+from animlib.data.clips import compose
+from animlib.data.emoji_clips import read_emoji
 from animlib.data.noto import GROUPS
 from animlib.media.read import probe, read_image
 from animlib.media.write import Video
@@ -81,10 +84,11 @@ def test_demo_moves_the_drawn_person(demo_folder):
 
 
 def test_demo_measures_against_the_true_looks(demo_folder):
-    shares = re.findall(r"The (\w+): (\d+)% of the error is left", text(demo_folder / "demo.ipynb"))
+    line = r"The (\w+): (\d+)% of the error is left; sharpness (\d+)%"
+    found = re.findall(line, text(demo_folder / "demo.ipynb"))
 
-    assert {name for name, _ in shares} == EMOJI_PEOPLE.keys() & EMOJI_MOTIONS.keys()
-    assert all(int(share) < 100 for _, share in shares)
+    assert {name for name, _, _ in found} == EMOJI_PEOPLE.keys() & EMOJI_MOTIONS.keys()
+    assert all(int(share) < 100 and 50 < int(sharp) < 150 for _, share, sharp in found)
 
 
 def test_demo_shows_people_that_no_training_has_seen():
@@ -119,6 +123,15 @@ def test_demo_refuses_real_videos_that_are_not_there(tmp_path):
 
 
 # ---- the samples ----
+@pytest.mark.parametrize("name", [*EMOJI_MOTIONS.values(), *EMOJI_PEOPLE.values()])
+def test_a_sample_emoji_is_what_training_sees_over_white(name):
+    frames = np.stack(list(read_emoji(share("data_samples", "emoji", f"{name}.webp"), 128)))
+    over_white = Video.from_tensor(compose(torch.from_numpy(frames), torch.ones(3)))
+    shown = sample_emoji(name)
+
+    assert torch.equal(shown.frames, over_white.frames) and 7 < shown.fps < 13
+
+
 def test_source_is_what_the_code_draws():
     drawn = sample_figure(12, 7, 128, 1)[0]
     kept = read_image(share("data_samples", "source.png"))

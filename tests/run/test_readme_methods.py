@@ -1,10 +1,11 @@
-"""README's table of methods says what the headers of the zoo's files say."""
+"""README's tables say what the zoo's files and the list of `animlib data get` say."""
 
 import re
 
 import pytest
 from project_files import ROOT
 
+from animlib.data.available import available
 from animlib.models.registry import method_names
 from animlib.training.state import read_header
 from animlib.zoo.hub import zoo
@@ -43,3 +44,13 @@ def test_every_method_has_a_row():
 @pytest.mark.parametrize("method", method_names())
 def test_a_row_names_the_trained_models_and_their_results(method):
     assert rows()[method][2] == results(method), "the table is in nbs/index.ipynb"
+
+
+def test_the_table_of_sets_and_weights_is_the_list_of_data_get():
+    table = re.search(r"\| name \| what \| size \| licence \|\n.*\n((?:\|.*\n)+)", README)[1]
+    found = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    expected = [
+        [f"`{row.name}`", row.about, f"{row.size / 1e6:.0f} MB" if row.size else "–", row.licence]
+        for row in available()
+    ]
+    assert found == expected, "the table is in nbs/index.ipynb"

@@ -353,6 +353,7 @@ READERS: dict[str, Callable] = {
     "media.read.open_video(path)": lambda odd, folder: list(
         of("media.read.open_video")(odd).frames()
     ),
+    "media.output.describe_output(path)": first_argument("media.output.describe_output"),
     "media.read.probe(path)": first_argument("media.read.probe"),
     "media.read.read_frames(path)": fully("media.read.read_frames"),
     "media.read.read_image(x)": first_argument("media.read.read_image"),
