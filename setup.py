@@ -73,7 +73,8 @@ setup(
     entry_points=dict(console_scripts=[settings["console_scripts"]]),
     extras_require=dict(
         notebooks=notebooks,
-        dev=notebooks + words("dev_requirements"),
+        docs=notebooks + words("docs_requirements"),
+        dev=notebooks + words("docs_requirements") + words("dev_requirements"),
         photos=words("photos_requirements"),
         faces=words("faces_requirements"),
         app=notebooks + words("app_requirements"),

@@ -19,7 +19,8 @@ def __getattr__(name: str):
     "Fetch a public name from its module (PEP 562): importing the package stays light."
     if name not in _PUBLIC:
         raise AttributeError(f"module 'animlib' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    explained = import_module("animlib.manual").explained
+    return explained(getattr(import_module(_PUBLIC[name]), name))
 
 
 def __dir__() -> list[str]:

@@ -186,6 +186,23 @@ def _add_explore(subparsers):
     add("--no-browser", action="store_true", help="only print the address")
 
 
+def _docs_command(args: Namespace):
+    "The site of the project."
+    from animlib.run.site import build_site
+
+    print(build_site(args.out, args.live, args.repository) / "index.html")
+
+
+def _add_docs(subparsers):
+    summary = "make the site: chapters, gallery, models, reference; works without a network"
+    add = add_command(subparsers, "docs", _docs_command, summary, "animlib docs --out _docs")
+    add("--out", default="_docs", type=path, metavar="DIR", help="folder of the site (_docs)")
+    live = "pages whose networks run in the browser"
+    add("--live", default="", type=path, metavar="DIR", help=live)
+    repository = "on GitHub, for links to Colab"
+    add("--repository", default="", metavar="OWNER/NAME", help=repository)
+
+
 def _add_models(subparsers):
     add_command(subparsers, "models", commands.models_command, "list methods and trained models")
 
@@ -208,6 +225,7 @@ _COMMANDS = (
     _add_explore,
     _add_models,
     _add_bench,
+    _add_docs,
 )
 
 

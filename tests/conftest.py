@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from browser import browser as browser  # a fixture
 from hardware import has_cuda
 from project_files import ROOT
 

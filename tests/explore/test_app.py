@@ -1,5 +1,6 @@
 """The explorers as an app, in a real browser: they open, answer the mouse, and ask nobody else."""
 
+import os
 import time
 import urllib.error
 import urllib.request
@@ -7,7 +8,7 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import pytest
-from browsing import SECONDS, Page, share_changed
+from browser import REQUIRED, SECONDS, Page, share_changed
 
 from animlib.explore.app import explorers, serving
 
@@ -22,7 +23,9 @@ OWN_TEST = {"splines", "attention", "retarget"}
 def address():
     "The page that lists the explorers, served by Voila."
     if find_spec("voila") is None:
-        pytest.skip("voila is not installed: pip install voila")
+        (pytest.fail if os.environ.get(REQUIRED) else pytest.skip)(
+            "voila is missing: pip install voila"
+        )
     with serving() as found:
         yield found
 

@@ -10,20 +10,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from browsing import SECONDS, WINDOW, Page, share_changed
+from browser import SECONDS, WINDOW, Page, open_file, share_changed
 from notebook_files import write_notebook
 from project_files import ROOT
 
 
 # ---- the page of the demonstration ----
-def open_file(browser, path) -> Page:
-    "A file in a browser without a network."
-    context = browser.new_context(offline=True, viewport=WINDOW)
-    opened = Page(context, own_addresses=(path.as_uri(),))
-    opened.page.goto(path.as_uri())
-    return opened
-
-
 def test_demo_page_plays_without_a_network(browser, demo_folder):
     opened = open_file(browser, demo_folder / "demo.html")
     page = opened.page

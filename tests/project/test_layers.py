@@ -23,7 +23,8 @@ from source_code import imports, parse, run_when_imported
 # lines above and from what stands before it in its own line. `*`: any other file of the folder;
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
-shipped geometry core ranges options animator storage process programs splines heatmaps blocks
+shipped geometry core ranges options animator storage process programs manual splines heatmaps
+blocks
 media: files
 untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
@@ -48,6 +49,7 @@ explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder splines groups desk attention heads looking lookups retarget
 run: jobs reports notebooks ablate page demo bench costs
 explore: app
+run: book reference pages links gallery sources site
 run: commands endings plan sweep arguments
 cli __main__
 """

@@ -452,6 +452,10 @@ WRITERS: dict[str, Callable] = {
     "media.output.output_kind(path)": first_argument("media.output.output_kind"),
     "run.jobs.reconstruct(out)": lambda odd, folder: reconstruct(folder, out=odd),
     "run.jobs.train(run)": lambda odd, folder: train(folder, run=odd),
+    "run.site.build_site(live)": lambda odd, folder: of("run.site.build_site")(
+        folder / "site", live=odd, root=folder
+    ),
+    "run.site.build_site(out)": lambda odd, folder: of("run.site.build_site")(odd, root=folder),
     "training.state.save_model(path)": lambda odd, folder: of("training.state.save_model")(
         odd, model()
     ),
@@ -501,7 +505,11 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.notebooks.read_parameters(notebook)": "tried through `check_parameters`",
     "run.notebooks.run_notebook(cwd)": "a kernel for each would take minutes",
     "run.notebooks.run_notebook(out)": "a kernel for each would take minutes",
+    "run.book.cell_text(cell)": "a cell, not a file",
+    "run.gallery.*": _MADE,
     "run.page.*": _MADE,
+    "run.pages.*": "a text or an output, not a file",
+    "run.site.build_site(root)": "the project itself",
     "run.plan.plan_table(out)": "looks for files; whatever the folder is",
     "run.plan.state_of(run)": "looks for files; whatever the folder is",
     "run.sweep.*": _HANDS_ON,

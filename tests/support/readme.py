@@ -1,7 +1,7 @@
 """README.md is nbs/index.ipynb, told from the top: `python tests/support/readme.py --write`.
 
-Text stays as it is but for links, which are told from the top of the project; code cells become
-fenced blocks with their text output below."""
+The list of chapters in the notebook is made first. Text stays as it is but for links, which are
+told from the top of the project; code cells become fenced blocks with their text output below."""
 
 import json
 import re
@@ -11,6 +11,8 @@ from pathlib import Path
 from posixpath import normpath
 
 ROOT = Path(__file__).parents[2]
+INDEX = ROOT / "nbs" / "index.ipynb"
+CONTENTS = "## Contents"
 NOTE = "<!-- Made from nbs/index.ipynb by `python tests/support/readme.py --write`. -->"
 
 
@@ -71,8 +73,23 @@ def readme_from(path: Path) -> str:
     return "\n\n".join([NOTE, *parts(cells, path.parent.name)]) + "\n"
 
 
+def with_contents(text: str) -> str:
+    "The index notebook with its list of chapters made anew."
+    sys.path.insert(0, str(ROOT))
+    from animlib.run.book import contents, read_book
+
+    index = json.loads(text)
+    for cell in index["cells"]:
+        if "".join(cell["source"]).startswith(CONTENTS):
+            made = f"{CONTENTS}\n\n{contents(read_book(ROOT / 'nbs'))}"
+            cell["source"] = made.splitlines(keepends=True)
+    return json.dumps(index, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
-    readme = readme_from(ROOT / "nbs" / "index.ipynb")
+    if "--write" in sys.argv:
+        INDEX.write_text(with_contents(INDEX.read_text(encoding="utf-8")), encoding="utf-8")
+    readme = readme_from(INDEX)
     if "--write" in sys.argv:
         (ROOT / "README.md").write_text(readme, encoding="utf-8")
     else:

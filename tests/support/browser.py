@@ -1,4 +1,10 @@
-"""A page in a browser: what it asks for outside of itself, and what goes wrong on it."""
+"""A browser for tests: pages that are watched for requests that leave them, and for complaints."""
+
+import os
+import shutil
+from importlib.util import find_spec
+
+import pytest
 
 BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 FLAGS = [
@@ -15,6 +21,23 @@ FLAGS = [
 WINDOW = dict(width=1100, height=900)
 SECONDS = 1000  # playwright counts in milliseconds
 REQUIRED = "ANIMLIB_BROWSER_REQUIRED"  # in the environment: tests in a browser may not be skipped
+
+
+@pytest.fixture
+def browser():
+    "A browser without a window."
+    leave_out = pytest.fail if os.environ.get(REQUIRED) else pytest.skip
+    if find_spec("playwright") is None:
+        leave_out("playwright is not installed: pip install playwright")
+    found = [path for path in map(shutil.which, BROWSERS) if path]
+    if not found:
+        leave_out("no chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as session:
+        running = session.chromium.launch(executable_path=found[0], args=FLAGS)
+        yield running
+        running.close()
 
 
 class Page:
@@ -39,6 +62,14 @@ class Page:
         "Remember a complaint."
         if message.type in ("error", "warning"):
             self.problems.append(message.text)
+
+
+def open_file(browser, path, own: str = "", **options) -> Page:
+    "A file in a browser without a network; `own`: the start of addresses that belong to it."
+    context = browser.new_context(offline=True, **(dict(viewport=WINDOW) | options))
+    opened = Page(context, own_addresses=(own or path.as_uri(),))
+    opened.page.goto(path.as_uri())
+    return opened
 
 
 def share_changed(before: list[int], after: list[int]) -> float:

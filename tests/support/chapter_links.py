@@ -1,0 +1,103 @@
+"""Mentions of chapters in texts become numbers with links: run it with --write.
+
+    python tests/support/chapter_links.py --write
+
+Understood: chapter 126, chapters 025 (the loop) and 126, chapter *Regions*, chapter `media.read`,
+the chapters before it are `media.hdr` and `media.timing`."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from posixpath import relpath
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+START = re.compile(r"\b[Cc]hapters?(?: before it)?(?: (?:is|are))? ")
+ITEM = re.compile(r"(?P<number>\d{3}[a-z]?)\b|\*(?P<title>[^*\n]+)\*|`(?P<module>[a-z_0-9.]+)`")
+LINKED = re.compile(r"\[[^\]]*\]\([^)]*\)")
+BETWEEN = re.compile(r"(?: \([^()]*\))?(?:, and |, | and | or )")
+
+
+def mentions(text: str) -> list[re.Match]:
+    "The items that follow the word chapter and are no links, in the order of the text."
+    found = []
+    for start in START.finditer(text):
+        place = start.end()
+        while item := ITEM.match(text, place) or LINKED.match(text, place):
+            if item.re is ITEM:
+                found.append(item)
+            between = BETWEEN.match(text, item.end())
+            if between is None:
+                break
+            place = between.end()
+    return found
+
+
+def with_links(text: str, link: Callable[[re.Match], str | None]) -> str:
+    "A text with each mention as a link; `link` says which, None: it is no chapter."
+    for item in reversed(mentions(text)):
+        made = link(item)
+        if made:
+            text = text[: item.start()] + made + text[item.end() :]
+    return text
+
+
+def chapter_finder(nbs: Path) -> Callable[[re.Match, str], str | None]:
+    "A function from a mention and the place of its notebook to a link."
+    from animlib.run.book import read_book
+
+    chapters = [chapter for part in read_book(nbs) for chapter in part.chapters]
+    by_number = {chapter.number: chapter for chapter in chapters if chapter.number}
+    by_title = {chapter.title: chapter for chapter in chapters}
+    by_module = {chapter.module: chapter for chapter in chapters if chapter.module}
+
+    def link(item: re.Match, here: str) -> str | None:
+        number, title, module = item["number"], item["title"], item["module"]
+        chapter = by_number.get(number) or by_title.get(title) or by_module.get(module)
+        if chapter is None:
+            return None
+        words = {"number": number, "title": f"{chapter.number} {title}"}
+        words["module"] = f"{chapter.number} `{module}`"
+        target = relpath(f"{chapter.place}.ipynb", str(Path(here).parent))
+        return f"[{words[item.lastgroup].strip()}]({target})"
+
+    return link
+
+
+def unlinked(nbs: Path) -> list[str]:
+    "Mentions that could be links, as 'place cell: mention'."
+    link = chapter_finder(nbs)
+    found = []
+    for path in sorted(nbs.rglob("*.ipynb")):
+        place = path.relative_to(nbs).as_posix()
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            text = "".join(cell["source"]) if cell["cell_type"] == "markdown" else ""
+            found += [f"{place} {cell['id']}: {o[0]}" for o in mentions(text) if link(o, place)]
+    return found
+
+
+def write_links(path: Path, nbs: Path, link: Callable):
+    "A notebook with its mentions as links; it is left alone where there are none."
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    place = path.relative_to(nbs).as_posix()
+    changed = False
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            old = "".join(cell["source"])
+            new = with_links(old, lambda item: link(item, place))
+            changed = changed or new != old
+            cell["source"] = new.splitlines(keepends=True)
+    if changed:
+        text = json.dumps(notebook, sort_keys=True, indent=1, ensure_ascii=False)
+        path.write_text(f"{text}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    nbs = ROOT / "nbs"
+    if "--write" in sys.argv:
+        finder = chapter_finder(nbs)
+        for notebook in sorted(nbs.rglob("*.ipynb")):
+            write_links(notebook, nbs, finder)
+    print("\n".join(unlinked(nbs)))
