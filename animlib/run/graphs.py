@@ -98,7 +98,8 @@ class _Recorded(nn.Module):
         self.graph = graph
 
     def forward(self, tensors: dict[str, Tensor]) -> tuple[Tensor, ...]:
-        return tuple(self.graph.call(tensors).values())
+        # copies: an output that is an input would have no operator to come from
+        return tuple(value.clone() for value in self.graph.call(tensors).values())
 
 
 # %% ../../nbs/13_runs/136_run.graphs.ipynb #g12
