@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent
 SHARED = {  # in a wheel: animlib/_share/<name>
     "data_samples": "data_samples",
     "pipelines": "nbs/pipelines",
+    "web": "nbs/web",
 }
 GENERATED = ignore_patterns("__pycache__", ".*", "_*")
 
@@ -76,5 +77,6 @@ setup(
         photos=words("photos_requirements"),
         faces=words("faces_requirements"),
         cluster=words("cluster_requirements"),
+        onnx=words("onnx_requirements"),
     ),
 )

@@ -10,6 +10,7 @@ __all__ = [
     "store_half",
     "graph_difference",
     "expect_same_numbers",
+    "empty_folder",
     "export_model",
 ]
 
@@ -18,6 +19,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +31,7 @@ from .. import __version__
 from ..animator import Animator
 from ..core import InputError
 from ..geometry import resize_maps
+from ..options import option_values
 from .exported import CODE_RULES, RULES, OnnxModel, expect_packages
 from animlib.run.graphs import (
     Graph,
@@ -197,6 +200,15 @@ def _graph_card(graph: Graph, folder: Path) -> dict:
 
 
 # %% ../../nbs/13_runs/136b_run.export.ipynb #h19
+def _plain_options(cfg) -> dict[str, str | bool | int | float]:  # dotted name -> value
+    "The options of a model that JSON can say."
+    found = {}
+    for name, value in option_values(cfg).items():
+        if isinstance(value, (str, bool, int)) or (isinstance(value, float) and isfinite(value)):
+            found[name] = value
+    return found
+
+
 def _model_card(model: Animator, graphs: list[Graph], folder: Path) -> dict:
     "Everything that a program needs beside the graphs."
     codes = graphs[0].outputs()
@@ -208,6 +220,7 @@ def _model_card(model: Animator, graphs: list[Graph], folder: Path) -> dict:
         "graphs": {graph.name: _graph_card(graph, folder) for graph in graphs},
         "codes": {code: CODE_RULES[code] for code in codes},
         "relative": RULES,
+        "options": _plain_options(model.cfg),
         "animlib": __version__,
     }
 
@@ -231,7 +244,9 @@ def _fill(folder: Path, model: Animator, weights: str, origin: dict):
 
 
 # %% ../../nbs/13_runs/136b_run.export.ipynb #h20
-def _empty_folder(out) -> Path:
+def empty_folder(
+    out,  # folder to write
+) -> Path:
     "A folder that is not there, or has nothing in it."
     path = user_path(out, "out")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -256,7 +271,7 @@ def export_model(
 ) -> OnnxModel:
     "Detector, prepare and drive as ONNX graphs that give PyTorch's numbers."
     expect_packages("onnx", "onnxscript", "onnxruntime")
-    path = _empty_folder(out)
+    path = empty_folder(out)
     loaded, origin = _named_model(model)
     network = exportable(loaded)
     if weights == "float16":

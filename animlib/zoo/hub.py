@@ -37,14 +37,14 @@ from .files import checked_header, read_model
 
 # %% ../../nbs/12_practice/120_zoo.hub.ipynb #c06
 def share(
-    *parts: str,  # `data_samples/...` or `pipelines/...`
+    *parts: str,  # `data_samples/...`, `pipelines/...` or `web/...`
 ) -> Path:
     "A file or folder that comes with the library, in a clone or in an installed wheel."
     spec = importlib.util.find_spec("animlib")
     package = Path(required(spec.origin, "animlib as files", "install it unpacked")).parent
     if (package / "_share").is_dir():
         return package.joinpath("_share", *parts)
-    if parts[:1] == ("pipelines",):
+    if parts[0] in ("pipelines", "web"):
         return package.parent.joinpath("nbs", *parts)
     return package.parent.joinpath(*parts)
 
