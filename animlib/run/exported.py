@@ -87,6 +87,13 @@ class OnnxModel:
             for name, graph in self.card["graphs"].items()
         }
 
+    def summary(self) -> str:
+        "Where it is, how large its graphs are, and how far from PyTorch."
+        size = sum(file.stat().st_size for file in self.folder.glob("*.onnx")) / 1e6
+        worst = max(self.card["difference"].values())
+        graphs = ", ".join(self.card["graphs"])
+        return f"{self.folder}: {graphs}; {size:.1f} MB; within {worst:.1g} of PyTorch"
+
     def run(self, graph: str, inputs: Arrays) -> dict[str, np.ndarray]:
         "Outputs of a graph; inputs that it does not take are left out."
         card = self.card["graphs"][graph]

@@ -45,9 +45,9 @@
     const steps = Array.from({length: n}, (_, k) => make('line', {class: 'step', stroke: colour(k)}));
     source.overlay.append(...circles, ...steps);
     const discs = Array.from({length: n}, (_, k) => handle(
-      source, `anchor ${k + 1}`, colour(k), 0.055,
+      source, `anchor ${k + 1}`, colour(k), 0.045,
       place => { stage.stop(); xy[k] = place; ask(); },
-      () => { chosen = k; mark(); },
+      () => choose(k),
     ));
     const arms = [0, 1].map(axis => handle(
       source, ['turn and stretch, first axis', 'turn and stretch, second axis'][axis], '#ffffff', 0.04,
@@ -63,6 +63,23 @@
       const [x, y] = [REACH * Math.cos(angle), REACH * Math.sin(angle)];
       return [xy[k][0] + a * x + b * y, xy[k][1] + c * x + d * y];
     };
+    // The chosen anchor lies above the others: they may be close together.
+    const choose = k => {
+      chosen = k;
+      picks.press(k);
+      if (source.overlay.lastChild !== arms[1].disc || source.above !== k) {
+        source.above = k;
+        const held = document.activeElement;
+        source.overlay.append(circles[k], discs[k].disc, arms[0].disc, arms[1].disc);
+        if (held === discs[k].disc) held.focus({preventScroll: true});
+      }
+      mark();
+    };
+    const picks = animlib.choice('anchor', discs.map((_, k) => `${k + 1}`), choose);
+    [...picks.element.children].forEach((o, k) => {
+      o.style.setProperty('--own', colour(k));
+      o.setAttribute('aria-label', `choose anchor ${k + 1}`);
+    });
     const mark = () => {
       const start = stage.state['kp.xy'].data;
       discs.forEach(({disc, put}, k) => {
@@ -85,7 +102,7 @@
     stage.changed = async made => {
       mark();
       const frame = animlib.bytes(made.frame);
-      const shares = [null, ...Array.from({length: n}, (_, k) => colour(k))].map(c => c ?? '#ffffff');
+      const shares = ['#ffffff', ...Array.from({length: n}, (_, k) => colour(k))];
       if (shown === 1) result.draw(frame, animlib.tint(made.weights, shares));
       else if (shown === 2) result.draw(animlib.grey(made.visible.data, ...made.visible.dims.slice(2)));
       else result.draw(frame);
@@ -93,7 +110,7 @@
     const start = () => { home(); source.draw(stage.source); ask(); };
     stage.reset = start;
     const names = ['result', 'who moves what', 'visible'];
-    const says = ['result', 'each pixel in the colour of the anchor that moves it; white: nobody',
+    const says = ['result', 'each pixel in the colour of the anchor that moves it; white: background',
       'white: taken from the source; black: painted anew'];
     const views = animlib.choice('what is shown', names, i => {
       shown = i;
@@ -101,14 +118,15 @@
       stage.changed(stage.made);
     });
     const parts = stage.controls(play, start);
-    const straight = button('straighten this anchor', () => { bend[chosen] = [1, 0, 0, 1]; ask(); });
+    const straight = button('straighten', () => { bend[chosen] = [1, 0, 0, 1]; ask(); });
     start();
     animlib.stage = stage;  // for tests
     return make('div', {class: 'explorer'},
       parts.sources,
+      make('div', {class: 'row'}, 'anchor', picks.element, straight),
       make('div', {class: 'panels'}, source.element, result.element, parts.driving),
       parts.bar,
-      make('div', {class: 'row'}, views.element, straight),
+      make('div', {class: 'row'}, views.element),
       parts.timing);
   };
 })();

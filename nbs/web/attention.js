@@ -4,11 +4,15 @@
 (() => {
   const {make, colour} = animlib;
 
+  // The colour scale, with the value that everything would have if the model had no preference.
   const legend = (top, uniform) => {
-    const mark = `${(100 * uniform / top).toFixed(1)}%`;
+    const scale = make('canvas', {width: 128, height: 1});
+    const values = Float32Array.from({length: 128}, (_, i) => top * i / 127);
+    scale.getContext('2d').putImageData(animlib.heat(values, 1, 128, top), 0, 0);
+    const mark = make('i', {style: `left:${(100 * uniform / top).toFixed(1)}%`});
     return make('div', {class: 'legend'},
-      make('div', {class: 'bar'}, make('i', {style: `left:${mark}`})),
-      make('span', {}, `0`), make('span', {class: 'uniform'}, `▲ uniform: ${uniform.toFixed(4)}`),
+      make('div', {class: 'bar'}, scale, mark),
+      make('span', {}, '0'), make('span', {}, `┃ uniform: ${uniform.toFixed(4)}`),
       make('span', {}, top.toFixed(3)));
   };
 
@@ -60,6 +64,7 @@
       big.say(`${who} looks here: layer ${at[0] + 1}, head ${at[1] + 1}. ` +
         'Click a patch to see where that one looks.');
       bar.replaceChildren(legend(top, 1 / all));
+      probe.put(centre);
     };
     const look = async i => {
       image = images[i];
@@ -68,12 +73,17 @@
         `all maps of one image: ${network.milliseconds.attention.toFixed(0)} ms in this browser`;
       draw();
     };
-    big.overlay.onclick = event => {
-      const cell = big.place(event).map(x => Math.min(side - 1, Math.floor((x + 1) / 2 * side)));
+    // A place in the image chooses its patch: by a click, or by the arrow keys on the ring.
+    let centre = [0, 0];
+    const ask = place => {
+      const cell = place.map(x => Math.min(side - 1, Math.floor((x + 1) / 2 * side)));
       row = m + cell[1] * side + cell[0];
+      centre = place;
       pick.press(-1);
       draw();
     };
+    const probe = animlib.handle(big, 'the patch that looks', 'none', 0.05, ask);
+    big.overlay.onpointerdown = event => ask(big.place(event));
     const names = Array.from({length: m}, (_, k) => `${k + 1}`);
     const pick = animlib.choice('motion token', names, k => { row = k; draw(); });
     [...pick.element.children].forEach((o, k) => o.style.setProperty('--own', colour(k)));

@@ -77,7 +77,7 @@ const animlib = {};
       const {card, files} = await animlib.part(`models/${name}`);
       const sessions = {};
       for (const graph of graphs ?? Object.keys(files)) {
-        const options = {executionProviders: ['wasm'], graphOptimizationLevel: 'all'};
+        const options = {executionProviders: ['wasm'], logSeverityLevel: 3};  // 3: errors
         sessions[graph] = await ort.InferenceSession.create(await unpack(files[graph]), options);
       }
       return new animlib.Network(card, sessions);

@@ -61,9 +61,9 @@
 
     report() {
       const {drive, prepare} = this.network.milliseconds;
-      const rate = Math.round(1000 / drive);
+      const rate = 1000 / drive;
       this.timing.textContent =
-        `one frame: ${drive.toFixed(0)} ms in this browser (${rate} a second); ` +
+        `one frame: ${drive.toFixed(0)} ms in this browser (${rate.toFixed(rate < 10 ? 1 : 0)} a second); ` +
         `a new source: ${prepare.toFixed(0)} ms. No server takes part.`;
     }
 

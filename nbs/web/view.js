@@ -80,8 +80,8 @@
     const made = new ImageData(w, h);
     for (let i = 0; i < h * w; i++) {
       const x = Math.min(1, values[i] / top);
-      made.data.set([255 * Math.min(1, 1.6 * x), 210 * Math.max(0, x - 0.35) / 0.65,
-        90 * (1 - x), 235 * Math.sqrt(x)], 4 * i);
+      const green = 60 + 150 * Math.max(0, x - 0.3) / 0.7;
+      made.data.set([150 + 105 * x, green, 110 * (1 - x), 240 * Math.sqrt(x)], 4 * i);
     }
     return made;
   };

@@ -45,7 +45,8 @@ zoo: old_names tensors files checkpoint official.facts official.* convert hub st
 inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors cross tables
 explore: board splines attention
-run: jobs reports notebooks ablate page demo bench costs commands endings plan sweep
+run: jobs reports notebooks ablate page demo bench costs
+run: graphs exported export scenes web commands endings plan sweep
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below
