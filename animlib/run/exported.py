@@ -10,6 +10,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,17 @@ def expect_packages(*names: str):
 
 
 # %% ../../nbs/13_runs/136a_run.exported.ipynb #h13
+def _read_card(file: Path) -> dict[str, Any]:
+    "What the card says; InputError where it is none."
+    try:
+        card = json.loads(file.read_bytes())
+        if isinstance(card["graphs"], dict) and isinstance(card["codes"], dict):
+            return card
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise file_error(file, "the card of an exported model", "something else", "export it anew")
+
+
 class OnnxModel:
     "An exported model, run by onnxruntime: arrays in, arrays out."
 
@@ -72,19 +84,18 @@ class OnnxModel:
         file = self.folder / "model.json"
         if not file.is_file():
             raise file_error(file, "the card of an exported model", "nothing", "export one first")
-        self.card = json.loads(file.read_text(encoding="utf-8"))
+        self.card = _read_card(file)
 
     @cached_property
     def sessions(self) -> dict[str, Any]:
         "Graph -> its session on the CPU."
         import onnxruntime
 
-        providers = ["CPUExecutionProvider"]
+        files = {name: self.folder / graph["file"] for name, graph in self.card["graphs"].items()}
+        processor = dict(providers=["CPUExecutionProvider"])
         return {
-            name: onnxruntime.InferenceSession(
-                str(self.folder / graph["file"]), providers=providers
-            )
-            for name, graph in self.card["graphs"].items()
+            name: onnxruntime.InferenceSession(str(file), **processor)
+            for name, file in files.items()
         }
 
     def summary(self) -> str:

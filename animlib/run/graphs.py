@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from ..animator import Animator, Prepared
-from ..core import Flow, GridWarp, InputError, Keypoints
+from ..core import Flow, GridWarp, Keypoints
 from ..detectors.tokens import TokenDetector
 from ..inference import ready
-from ..motion.attention import AttentionWarp, PoseAttention
+from ..motion.attention import PoseAttention
 from ..splines import solve_by_elimination
 
 

@@ -105,10 +105,11 @@ _PAGES = {
     ),
 }
 _ABOUT = {
-    "tokens": "A Motion Transformer cuts the image into patches. Every motion token asks all patches "
-    "and all other tokens, layer by layer; what it finds becomes a keypoint and its Jacobian.",
-    "lookup": "A Pose-Attentive model has no flow. Every place of the result asks all places of the "
-    "source whether the pose is alike there, and takes what it finds from those that are.",
+    "tokens": "A Motion Transformer cuts the image into patches. Every motion token asks all "
+    "patches and all other tokens, layer by layer; what it finds becomes a keypoint and its "
+    "Jacobian.",
+    "lookup": "A Pose-Attentive model has no flow. Every place of the result asks all places of "
+    "the source whether the pose is alike there, and takes what it finds from those that are.",
 }
 _WITHOUT_FRAMES = {"tokens": ("attention",)}  # graphs of a model of which not all are needed
 
@@ -141,6 +142,18 @@ def _write_model(key: str, model: OnnxModel, scene: Scene, folder: Path):
     (folder / "data" / f"{name}.js").write_text(data_script, encoding="utf-8")
 
 
+def _write_index(names: Iterable[str], folder: Path):
+    "The page that leads to the others."
+    links = [
+        f'<a class="card" href="{name}.html"><img src="{name}.png" alt="{_PAGES[name].alt}">'
+        f"<span>{_PAGES[name].title}</span></a>"
+        for name in names
+    ]
+    template = string.Template(share("web", "index.html").read_text(encoding="utf-8"))
+    html = template.substitute(links="\n".join(links))
+    (folder / "index.html").write_text(html, encoding="utf-8")
+
+
 def _write_page(name: str, models: Mapping[str, OnnxModel], scene: Scene, folder: Path):
     "The page, and its still image."
     page = _PAGES[name]
@@ -167,9 +180,10 @@ def _fill(folder: Path, models: Mapping[str, OnnxModel], scene: Scene, runtime: 
             (folder / "web" / file.name).write_bytes(file.read_bytes())
     for key, model in models.items():
         _write_model(key, model, scene, folder)
-    for name, page in _PAGES.items():
-        if set(page.models) <= set(models):
-            _write_page(name, models, scene, folder)
+    names = [name for name, page in _PAGES.items() if set(page.models) <= set(models)]
+    for name in names:
+        _write_page(name, models, scene, folder)
+    _write_index(names, folder)
 
 
 def write_explorers(
@@ -195,9 +209,8 @@ def write_explorers(
 # %% ../../nbs/13_runs/137a_run.web.ipynb #w20
 def build_explorers(
     out,  # folder to write: new, or empty
-    models: Mapping[
-        str, "str|Path"
-    ],  # anchors, splines, tokens, lookup -> model or exported folder
+    # anchors, splines, tokens, lookup -> a model as `export_model` takes it, or an exported folder
+    models: Mapping[str, "str|Path"],
     scene: Scene | None = None,  # None: emoji of the samples
     runtime: Path | None = None,  # from `runtime_folder`; None: fetched where it is not there
 ) -> Path:

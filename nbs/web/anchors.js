@@ -107,7 +107,25 @@
       else if (shown === 2) result.draw(animlib.grey(made.visible.data, ...made.visible.dims.slice(2)));
       else result.draw(frame);
     };
-    const start = () => { home(); source.draw(stage.source); ask(); };
+    // How much of the image each anchor moves; some may have nothing to do.
+    const weigh = () => {
+      const [, , h, w] = stage.made.weights.dims;
+      const shares = Array.from({length: n}, (_, k) => stage.made.weights.data
+        .subarray((k + 1) * h * w, (k + 2) * h * w).reduce((sum, x) => sum + x, 0) / (h * w));
+      shares.forEach((share, k) => {
+        const percent = Math.round(100 * share);
+        picks.element.children[k].textContent = `${k + 1} · ${percent} %`;
+        picks.element.children[k].classList.toggle('idle', percent === 0);
+        discs[k].disc.classList.toggle('idle', percent === 0);
+      });
+      choose(shares.indexOf(Math.max(...shares)));
+    };
+    const start = async () => {
+      home();
+      source.draw(stage.source);
+      await ask();
+      weigh();
+    };
     stage.reset = start;
     const names = ['result', 'who moves what', 'visible'];
     const says = ['result', 'each pixel in the colour of the anchor that moves it; white: background',
@@ -119,11 +137,11 @@
     });
     const parts = stage.controls(play, start);
     const straight = button('straighten', () => { bend[chosen] = [1, 0, 0, 1]; ask(); });
-    start();
+    await start();
     animlib.stage = stage;  // for tests
     return make('div', {class: 'explorer'},
       parts.sources,
-      make('div', {class: 'row'}, 'anchor', picks.element, straight),
+      make('div', {class: 'row'}, 'anchor, and how much it moves', picks.element, straight),
       make('div', {class: 'panels'}, source.element, result.element, parts.driving),
       parts.bar,
       make('div', {class: 'row'}, views.element),

@@ -80,8 +80,10 @@
     const made = new ImageData(w, h);
     for (let i = 0; i < h * w; i++) {
       const x = Math.min(1, values[i] / top);
-      const green = 60 + 150 * Math.max(0, x - 0.3) / 0.7;
-      made.data.set([150 + 105 * x, green, 110 * (1 - x), 240 * Math.sqrt(x)], 4 * i);
+      const to = x < 0.5 ? [[255, 196, 110], [226, 60, 50]] : [[226, 60, 50], [66, 6, 90]];
+      const part = x < 0.5 ? 2 * x : 2 * x - 1;
+      for (let c = 0; c < 3; c++) made.data[4 * i + c] = to[0][c] + part * (to[1][c] - to[0][c]);
+      made.data[4 * i + 3] = 235 * Math.sqrt(x);
     }
     return made;
   };

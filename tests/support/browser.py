@@ -1,0 +1,65 @@
+"""A browser for tests: pages that are watched for requests that leave them, and for complaints."""
+
+import shutil
+
+import pytest
+
+BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WINDOW = dict(width=1100, height=900)
+SECONDS = 1000  # playwright counts in milliseconds
+
+
+@pytest.fixture
+def browser():
+    "A browser without a window."
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install playwright"
+    )
+    found = [path for path in map(shutil.which, BROWSERS) if path]
+    if not found:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with playwright.sync_playwright() as session:
+        running = session.chromium.launch(executable_path=found[0], args=FLAGS)
+        yield running
+        running.close()
+
+
+class Page:
+    "A page in the browser, what it asks for outside of itself, and what goes wrong on it."
+
+    def __init__(self, context, own_addresses: tuple[str, ...]):
+        self.own_addresses = (*own_addresses, "data:", "blob:")
+        self.requests = []
+        self.problems = []
+        self.page = context.new_page()
+        self.page.on("request", self.note_request)
+        self.page.on("requestfailed", lambda o: self.problems.append(f"failed: {o.url[:100]}"))
+        self.page.on("console", self.note_message)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    def note_request(self, request):
+        "Remember a request that leaves the page."
+        if not request.url.startswith(self.own_addresses):
+            self.requests.append(request.url[:100])
+
+    def note_message(self, message):
+        "Remember a complaint."
+        if message.type in ("error", "warning"):
+            self.problems.append(message.text)
+
+
+def open_file(browser, path, own: str = "", **options) -> Page:
+    "A file in a browser without a network; `own`: the start of addresses that belong to it."
+    context = browser.new_context(offline=True, **(dict(viewport=WINDOW) | options))
+    opened = Page(context, own_addresses=(own or path.as_uri(),))
+    opened.page.goto(path.as_uri())
+    return opened
