@@ -34,7 +34,7 @@ from ..core import as_images
 from ..data.obtain import Archive, data_folder, take_archive
 from ..inputs import open_driving, open_source_images
 from ..ranges import Count, checked
-from ..storage import writing
+from ..storage import user_path, writing
 from ..viz.images import to_uint8
 from ..zoo.hub import share
 
@@ -77,14 +77,15 @@ _RUNTIME_FILES = r"package/dist/(ort\.wasm\.min\.js|ort-wasm-simd-threaded\.(?:m
 
 
 def runtime_folder(
-    start: Path | None = None,  # a folder with the archive; None: npm fetches it where it is needed
+    start: "str|Path|None" = None,  # a folder with the archive; None: npm fetches it
 ) -> Path:
     "Where the runtime's files are; they are fetched at the first call."
     place = data_folder() / RUNTIME.file.removesuffix(".tgz")
     if not place.is_dir():
         with writing(place):
             place.parent.mkdir(parents=True, exist_ok=True)
-            take_archive(RUNTIME, place, _RUNTIME_FILES, start)
+            given = None if start is None else user_path(start, "start")
+            take_archive(RUNTIME, place, _RUNTIME_FILES, given)
     return place
 
 
