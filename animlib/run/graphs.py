@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "CODES",
     "named_tensors",
     "with_tensors",
     "Graph",
@@ -135,6 +136,9 @@ def exportable(
 
 
 # %% ../../nbs/13_runs/136_run.graphs.ipynb #g15
+CODES = ("xy", "jac", "cov", "extra.values")  # what may move pixels; the rest is for the training
+
+
 def _flow_maps(flow: Flow) -> dict[str, Tensor]:
     "What there is to see in a flow."
     found = {}
@@ -156,7 +160,8 @@ def drive_graph(
     with torch.inference_mode():
         pre = model.prepare(source)
         kp_d = model.detector(driving)
-    codes = named_tensors(kp_d, "driving")
+    found = named_tensors(kp_d, "driving")
+    codes = {name: x for name, x in found.items() if name.removeprefix("driving.") in CODES}
 
     def drive(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         step = model.drive(with_tensors(pre, tensors), with_tensors(kp_d, tensors, "driving"))

@@ -123,6 +123,11 @@ def test_a_card_that_is_none(text, tmp_path):
         OnnxModel(tmp_path)
 
 
+def test_every_code_has_a_rule():
+    assert set(exported.CODE_RULES) == set(graphs.CODES)
+    assert set(exported.CODE_RULES.values()) == set(exported.RULES)
+
+
 def test_options_that_json_cannot_say_are_left_out():
     found = export._plain_options(build("tpsmm", "toy").cfg)
     assert found["n_points"] == 5 and found["motion.stiff"] == 0.01
