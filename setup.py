@@ -12,6 +12,7 @@ SHARED = {  # in a wheel: animlib/_share/<name>
     "data_samples": "data_samples",
     "pipelines": "nbs/pipelines",
     "explore": "nbs/explore",
+    "web": "nbs/web",
 }
 GENERATED = ignore_patterns("__pycache__", ".*", "_*")
 
@@ -79,5 +80,6 @@ setup(
         faces=words("faces_requirements"),
         app=notebooks + words("app_requirements"),
         cluster=words("cluster_requirements"),
+        onnx=words("onnx_requirements"),
     ),
 )

@@ -148,6 +148,15 @@ def _add_convert(subparsers):
     add("--size", type=count, metavar="N", help=size)
 
 
+def _add_export(subparsers):
+    summary = "write a model as ONNX graphs, checked against PyTorch"
+    add = add_command(subparsers, "export", commands.export_command, summary)
+    add("model", type=path, metavar="MODEL", help="a name of the zoo, a .safetensors, or a run")
+    add("--out", required=True, type=path, metavar="DIR", help="folder to write: new, or empty")
+    kinds = ["float32", "float16"]
+    add("--weights", default="float32", choices=kinds, help="as they are stored (float32)")
+
+
 def _add_data(subparsers):
     summary = "get an open set or published weights, or say what is wrong with a folder of videos"
     example = (
@@ -220,6 +229,7 @@ _COMMANDS = (
     _add_train,
     _add_reconstruct,
     _add_convert,
+    _add_export,
     _add_data,
     _add_run,
     _add_explore,

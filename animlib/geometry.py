@@ -180,7 +180,7 @@ def warp(
 ) -> Tensor:  # `[b,c,h,w]`: the grid is first resized to the image
     "Backward warp: output pixel z takes the value of `image` at `grid[z]`."
     grid = resize_grid(grid, image.shape[-2:], sampling)
-    if len(image) == len(grid):
+    if image.shape[0] == grid.shape[0]:
         return _read(image, grid, pad, sampling)
     return warp_each(image, grid[None], pad, sampling)[0]
 
@@ -195,13 +195,13 @@ def warp_each(
 ) -> Tensor:  # `[b,m,c,h',w']`
     "Apply every candidate warp to the same image; the image is not copied, the grids are stacked."
     b, m = grids.shape[:2]
-    if len(image) == 1 < b:
+    if image.shape[0] == 1 < b:
         one_set = rearrange(grids, "b m h w xy -> 1 (b m) h w xy")
         warped = warp_each(image, one_set, pad, sampling)
         return rearrange(warped, "1 (b m) c h w -> b m c h w", b=b)
-    if len(image) != b:
+    if image.shape[0] != b:
         raise ValueError(
-            f"warp: expected as many images as sets of grids, found {len(image)} and {b}; "
+            f"warp: expected as many images as sets of grids, found {image.shape[0]} and {b}; "
             "one image may serve many sets, else they must agree"
         )
     stacked = _read(image, rearrange(grids, "b m h w xy -> b (m h) w xy"), pad, sampling)

@@ -138,7 +138,7 @@ class TokenDetector(Detector):
         h, w = (n // self.cfg.patch for n in features.shape[-2:])
         image = self.patches(features)
         m = self.motion.shape[1]
-        x = torch.cat([repeat(self.motion, "1 m d -> b m d", b=len(image)), image], 1)
+        x = torch.cat([repeat(self.motion, "1 m d -> b m d", b=image.shape[0]), image], 1)
         places = F.pad(sine_positions(h, w, self.cfg.width, like=image), (0, 0, m, 0))
         for i, layer in enumerate(self.layers):
             first_of_once = self.cfg.positions == "once" and i == 0

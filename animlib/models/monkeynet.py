@@ -111,8 +111,9 @@ class Monkeynet(Animator):
         "In an animation (section 3.6), both frames are drawn with the covariances of `kp_d`."
         if driving is None and self.cfg.spread.from_driving:
             kp_s = pre.kp
-            if len(kp_s) < len(kp_d):  # one source for many frames
-                kp_s = kp_s.map(lambda values: repeat(values, "1 ... -> t ...", t=len(kp_d)))
+            t = kp_d.xy.shape[0]
+            if kp_s.xy.shape[0] < t:  # one source for many frames
+                kp_s = kp_s.map(lambda values: repeat(values, "1 ... -> t ...", t=t))
             pre = replace(pre, kp=replace(kp_s, cov=kp_d.cov))
         return super().drive(pre, kp_d, driving)
 

@@ -43,11 +43,11 @@ def retrieve(
     max_similarities: int = 2**24,  # held in memory at a time
 ) -> Tensor:  # `[b,q,v]`
     "Values weighted by exp(query . key), normalised per query (Pose-Attentive eq. 1-2)."
-    n = max(1, max_similarities // (len(queries) * keys.shape[1]))
+    n = max(1, max_similarities // (queries.shape[0] * keys.shape[1]))
     keys = rearrange(keys, "b m c -> b 1 m c")  # one head
     values = rearrange(values, "b m v -> b 1 m v")
     chunks = []
-    for chunk in queries.split(n, 1):
+    for chunk in queries.split(n, 1) if queries.shape[1] > n else [queries]:
         query = rearrange(chunk, "b q c -> b 1 q c")
         chunks.append(F.scaled_dot_product_attention(query, keys, values, scale=scale)[:, 0])
     return torch.cat(chunks, 1)
@@ -63,7 +63,7 @@ class Views(KeypointExtra):
 
 def _for_each(x: Tensor, n: int) -> Tensor:
     "One entry for each of `n`, from `n` or from a single one for all."
-    return x if len(x) == n else repeat(x, "1 ... -> n ...", n=n)
+    return x if x.shape[0] == n else repeat(x, "1 ... -> n ...", n=n)
 
 
 def _places(x: Tensor) -> Tensor:
@@ -95,12 +95,12 @@ class AttentionWarp(SourcesWarp):
         "Eq. 1, at the resolution of the poses, for the first m sources."
         t, _, h, w = self.queries.shape
         keys = _places(self.keys[:, : features.shape[1]])
-        if len(self.keys) == 1:  # one group: the places of all frames are asked for at once
+        if self.keys.shape[0] == 1:  # one group: the places of all frames are asked for at once
             queries = rearrange(self.queries, "t c h w -> 1 (t h w) c")
         else:
             queries = rearrange(self.queries, "t c h w -> t (h w) c")
         found = retrieve(queries, keys, _places(features), self.scale, self.max_similarities)
-        if len(self.keys) == 1:
+        if self.keys.shape[0] == 1:
             return rearrange(found, "1 (t h w) c -> t c h w", t=t, h=h, w=w)
         return rearrange(found, "t (h w) c -> t c h w", h=h, w=w)
 
@@ -108,7 +108,7 @@ class AttentionWarp(SourcesWarp):
         "Features `[b,c,H,W]` of the first source, any resolution -> `[t,c,H,W]`."
         height, width = features.shape[-2:]
         h, w = self.queries.shape[-2:]
-        small = _for_each(resize_maps(features, (h, w)), len(self.keys))
+        small = _for_each(resize_maps(features, (h, w)), self.keys.shape[0])
         return resize_maps(self.read(small[:, None]), (height, width))
 
     def weights(
@@ -138,11 +138,11 @@ class MixWarp(SourcesWarp):
     def read(self, features: Tensor) -> Tensor:  # `[b,m,v,h,w]` -> `[t,v,h,w]`
         weights = self.weights[:, : features.shape[1]]
         share = weights / weights.sum(1, keepdim=True).clamp(min=1e-9)
-        return einsum(share, _for_each(features, len(share)), "t n, t n c h w -> t c h w")
+        return einsum(share, _for_each(features, share.shape[0]), "t n, t n c h w -> t c h w")
 
     def __call__(self, features: Tensor, pad: str = "zeros") -> Tensor:
         "Features of one image stay as they are."
-        return _for_each(features, len(self.weights))
+        return _for_each(features, self.weights.shape[0])
 
 
 # %% ../../nbs/06_pose_attentive/062_motion.attention.ipynb #c28
@@ -162,7 +162,7 @@ def no_candidates(
     size: Size,  # (rows, columns)
 ) -> Tensor:  # `[t,0,*size,2]`
     "No warp is offered: all features are retrieved by attention."
-    return kp_d.xy.new_zeros(len(kp_d), 0, *size, 2)
+    return kp_d.xy.new_zeros(kp_d.xy.shape[0], 0, *size, 2)
 
 
 # %% ../../nbs/06_pose_attentive/062_motion.attention.ipynb #c31b
@@ -204,8 +204,10 @@ class PoseAttention(DenseStage):
         if self.retrieval.kind == "nearest":
             return MixWarp(nearest_pose(kp_s.extra.xy, kp_d.xy))
         if self.retrieval.kind == "average":
-            return MixWarp(pose.new_full((len(pose), n), 1 / n))
-        return MixWarp(F.pad(pose.new_full((len(pose), 1), 1.0), (0, n - 1)))  # the first source
+            return MixWarp(pose.new_full((pose.shape[0], n), 1 / n))
+        return MixWarp(
+            F.pad(pose.new_full((pose.shape[0], 1), 1.0), (0, n - 1))
+        )  # the first source
 
     def forward(
         self,

@@ -165,7 +165,7 @@ class CodeDetector(Detector):
                 f"pass size={self.side} (--size {self.side})"
             )
         code = rearrange(self.body(frame)[-1], "b n 1 1 -> b n").float()
-        return Keypoints(code.new_zeros(len(code), 0, 2), extra=Code(code))
+        return Keypoints(code.new_zeros(code.shape[0], 0, 2), extra=Code(code))
 
 
 # %% ../../nbs/03_x2face/030_motion.latent.ipynb #c27

@@ -38,7 +38,8 @@ def flat_groups(
     points = in_groups(xy, n)
     offset = points - points.mean(-2, keepdim=True)
     large, small = principal_variances(offset.mT @ offset)
-    distance = torch.cdist(points, points) + 9 * torch.eye(n, device=points.device)
+    apart = points[..., :, None, :] - points[..., None, :, :]
+    distance = apart.square().sum(-1).sqrt() + 9 * torch.eye(n, device=points.device)
     on_a_line = ~(small > 1e-5 * large)  # also where a number is NaN
     coincide = ~(distance.amin((-1, -2)) > 1e-4)
     return on_a_line | coincide

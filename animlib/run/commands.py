@@ -25,6 +25,7 @@ __all__ = [
     "reconstruct_command",
     "convert_command",
     "data_command",
+    "export_command",
     "run_command",
     "models_command",
 ]
@@ -67,11 +68,10 @@ def by_kind(
         from animlib.core import InputError
         from animlib.options import read_text
 
-        declared = vars(ranges)[kind]
         try:
-            return read_text(word, declared, kind)
+            return read_text(word, vars(ranges)[kind], kind)
         except InputError:
-            expected = ranges.describe(declared)
+            expected = ranges.describe(vars(ranges)[kind])
             raise ArgumentTypeError(f"expected {expected}, found {word!r}") from None
 
     return read
@@ -192,8 +192,7 @@ def train_command(args: Namespace):
 
     steps = {"steps": args.steps} if args.steps else {}
     options = method_options(args.method, args.preset, split_options(args.option) | steps)
-    if args.device != "auto":
-        pick_device(args.device)
+    pick_device(args.device)  # refused before anything is loaded
     run = run_of(args)
     train(
         args.method,
@@ -273,6 +272,13 @@ def data_command(args: Namespace) -> int:
     place, new = get(args.name, args.start, say_progress)
     print(f"{place}: {'fetched' if new else 'already here'}")
     return 0
+
+
+def export_command(args: Namespace):
+    "A model as ONNX graphs."
+    from animlib.run.export import export_model
+
+    print(export_model(args.model, args.out, args.weights).summary())
 
 
 def run_command(args: Namespace):

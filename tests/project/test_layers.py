@@ -50,7 +50,7 @@ explore: layout recorder splines groups desk attention heads looking lookups ret
 run: jobs reports notebooks ablate page demo bench costs
 explore: app
 run: book reference pages links gallery sources site
-run: commands endings plan sweep arguments
+run: graphs exported export scenes web commands endings plan sweep arguments
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

@@ -370,6 +370,13 @@ READERS: dict[str, Callable] = {
     "run.jobs.train(data)": lambda odd, folder: train(folder, data=odd),
     "run.jobs.train(init)": train_from,
     "run.plan.read_plan(path)": first_argument("run.plan.read_plan"),
+    "run.exported.OnnxModel.__init__(folder)": first_argument("run.exported.OnnxModel"),
+    "run.scenes.open_scene(driving)": lambda odd, folder: of("run.scenes.open_scene")(
+        {"a": write(folder / "a.png", png_bytes())}, odd, 32
+    ),
+    "run.scenes.open_scene(sources)": lambda odd, folder: of("run.scenes.open_scene")(
+        {"a": odd}, write(folder / "a.gif", gif_bytes()), 32
+    ),
     "run.notebooks.check_parameters(notebook)": lambda odd, folder: of(
         "run.notebooks.check_parameters"
     )(odd, {}),
@@ -434,6 +441,9 @@ WEIGHTS = {
     "data.obtain.obtain(start)": lambda odd, folder: with_home(
         folder, "data.obtain.obtain", "fluent", odd
     ),
+    "run.scenes.runtime_folder(start)": lambda odd, folder: with_home(
+        folder, "run.scenes.runtime_folder", odd
+    ),
     "data.available.get(start)": lambda odd, folder: with_home(
         folder, "data.available.get", "noto", odd
     ),
@@ -450,6 +460,7 @@ WRITERS: dict[str, Callable] = {
     "media.write.Video.save(path)": lambda odd, folder: save_video(odd),
     "media.write.VideoWriter.__init__(path)": lambda odd, folder: write_frames(odd),
     "media.output.output_kind(path)": first_argument("media.output.output_kind"),
+    "run.export.empty_folder(out)": first_argument("run.export.empty_folder"),
     "run.jobs.reconstruct(out)": lambda odd, folder: reconstruct(folder, out=odd),
     "run.jobs.train(run)": lambda odd, folder: train(folder, run=odd),
     "run.site.build_site(live)": lambda odd, folder: of("run.site.build_site")(
@@ -500,6 +511,11 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.ablate.*": _HANDS_ON,
     "run.demo.*": _HANDS_ON,
     "run.jobs.Preview.__init__(run)": _HANDS_ON,
+    "data.obtain.take_archive(start)": "tried through `obtain`",
+    "run.export.export_model(model)": "hands it on to `find_model_file`, which is a door",
+    "run.export.export_model(out)": "tried through `empty_folder`",
+    "run.graphs.*": "a dotted name",
+    "run.web.*": "hands it on to `export_model`, `OnnxModel`, `empty_folder` or `runtime_folder`",
     "run.jobs.evaluate_run(data)": "tried through `as_source`",
     "run.jobs.save_*": _MADE,
     "run.notebooks.read_parameters(notebook)": "tried through `check_parameters`",
