@@ -116,8 +116,9 @@ def track_of(stage: Stage) -> Track:
         )
     codes = stage.codes()
     xy = torch.cat([stage.rest.xy, codes.xy]).cpu()
-    axes = [axes_of(kp) for kp in (stage.rest, codes)]
-    arms = None if axes[0] is None or axes[1] is None else torch.cat(axes).cpu()
+    rest = axes_of(stage.rest)
+    moved = axes_of(codes)
+    arms = None if rest is None or moved is None else torch.cat([rest, moved]).cpu()
     latent, bones = _latent(stage)
     return Track(xy, arms, latent.cpu(), bones)
 

@@ -82,7 +82,8 @@ def in_squares(
     factor = side / max(video.shape[-2:])
     h, w = (max(1, round(n * factor)) for n in video.shape[-2:])
     large = resize_maps(video, (h, w))
-    left, top = (side - w) // 2, (side - h) // 2
+    left = (side - w) // 2
+    top = (side - h) // 2
     return F.pad(large, (left, side - w - left, top, side - h - top), value=1.0)
 
 

@@ -156,11 +156,11 @@ def scene_state(stage: Stage) -> dict[str, Any]:
     "What the page knows from the start."
     track = track_of(stage)
     k = track.xy.shape[1]
-    has_axes = track.axes is not None
+    axes = track.axes
     return {
         "track": track.xy.tolist(),
-        "axes": track.axes.tolist() if has_axes else [],
-        "arm_scale": arm_scale(track.axes[0]) if has_axes else 1.0,
+        "axes": [] if axes is None else axes.tolist(),
+        "arm_scale": 1.0 if axes is None else arm_scale(axes[0]),
         "latent": track.latent.tolist(),
         "bones": [list(bone) for bone in track.bones],
         "colours": _hex(keypoint_colours(k)),

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -69,11 +69,17 @@ def write_graph(
     keep: Iterable[str] | None = None,  # inputs that the file has; None: all of the graph's
 ):
     "A recorded function as an ONNX file; InputError where ONNX lacks an operator."
-    names = dict(input_names=list(graph.inputs), output_names=list(graph.outputs()))
-    options = dict(dynamo=True, opset_version=OPSET, optimize=False, verbose=False)
+    options: dict[str, Any] = dict(
+        input_names=list(graph.inputs),
+        output_names=list(graph.outputs()),
+        dynamo=True,
+        opset_version=OPSET,
+        optimize=False,
+        verbose=False,
+    )
     try:
         with _quiet():
-            made = torch.onnx.export(program, **names, **options)
+            made = torch.onnx.export(program, **options)
     except torch.onnx.errors.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0][:200]
         raise InputError(
