@@ -20,12 +20,12 @@ __all__ = [
 # %% ../../nbs/13_runs/136_run.graphs.ipynb #g03
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from ..animator import Animator, Prepared
+from ..animator import Animator
 from ..core import Flow, GridWarp, Keypoints
 from ..detectors.tokens import TokenDetector
 from ..inference import ready
@@ -226,7 +226,7 @@ def _token_attention(model: Animator, frame: Tensor) -> Graph:
 
     def attend(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         keep: list[Tensor] = []
-        model.detector.mix(tensors["frame"], keep)
+        cast(TokenDetector, model.detector).mix(tensors["frame"], keep)
         return {"attention": torch.stack(keep)[:, 0]}
 
     return Graph("attention", attend, {"frame": frame[:1]})

@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "Function",
     "prose",
     "table",
     "Module",
@@ -23,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..manual import Parameter, comments, fields, parameters, result
+from ..manual import FunctionNode, Parameter, comments, fields, parameters, result
 from .book import Chapter
 
 # %% ../../nbs/13_runs/133b_run.reference.ipynb #r06
@@ -63,9 +62,6 @@ def _code(text: str) -> str:
 
 
 # %% ../../nbs/13_runs/133b_run.reference.ipynb #r09
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
 @dataclass(frozen=True)
 class Module:
     "The source of one module, parsed."
@@ -110,7 +106,7 @@ def _head(name: str, rows: Sequence[Parameter]) -> str:
     return f"{name}({', '.join(given)})"
 
 
-def _function(node: Function, module: Module, kind: str) -> str:
+def _function(node: FunctionNode, module: Module, kind: str) -> str:
     "One function or method."
     rows = parameters(node, module.comments)
     back = result(node, module.comments)
@@ -129,7 +125,7 @@ def _returns(back: Parameter | None) -> str:
 
 def _class(node: ast.ClassDef, module: Module) -> str:
     "A class with its fields or the parameters of its constructor, and its public methods."
-    functions = [part for part in node.body if isinstance(part, Function)]
+    functions = [part for part in node.body if isinstance(part, FunctionNode)]
     made = [part for part in functions if part.name == "__init__"]
     rows = parameters(made[0], module.comments) if made else fields(node, module.comments)
     bases = ", ".join(f"`{ast.unparse(base)}`" for base in node.bases)
@@ -148,7 +144,7 @@ def _class(node: ast.ClassDef, module: Module) -> str:
 def members(module: Module) -> Iterator[str]:
     "A directive for each public name, in the order of the source."
     for node in module.tree.body:
-        if isinstance(node, Function) and node.name in module.public:
+        if isinstance(node, FunctionNode) and node.name in module.public:
             yield _function(node, module, "function")
         elif isinstance(node, ast.ClassDef) and node.name in module.public:
             yield _class(node, module)
