@@ -207,6 +207,9 @@ def _remove_older(slot: Path):
 
 
 # %% ../../nbs/01_data/011_data.folder.ipynb #d15
+_ATTEMPTS = 3  # another process may set aside what this one has just published
+
+
 def decode_once(
     folder: Path,  # the data set
     paths: Sequence[Path],  # of its clips
@@ -218,7 +221,9 @@ def decode_once(
     "Clips as `read` gives them, decoded into a memory-mapped file if that was not done before."
     slot = _slot(folder, cache, paths, names, *request)
     clips = _read_slot(slot)
-    if clips is None:
+    for _ in range(_ATTEMPTS):
+        if clips is not None:
+            break
         sweep_strays(slot.parent)  # what killed decodings left
         _set_aside(slot)
         _build_cache(slot, paths, names, read)

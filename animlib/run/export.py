@@ -32,6 +32,7 @@ from ..animator import Animator
 from ..core import InputError
 from ..geometry import resize_maps
 from ..options import option_values
+from ..ranges import checked
 from .exported import CODE_RULES, RULES, OnnxModel, expect_packages
 from animlib.run.graphs import (
     Graph,
@@ -270,6 +271,7 @@ def _named_model(model: Animator | str | Path) -> tuple[Animator, dict]:
     return load_animator(model), {"model": name, "sha256": sha256(file)}
 
 
+@checked
 def export_model(
     model: Animator | str | Path,  # a name of the zoo, a path, or a model
     out,  # folder to write: new, or empty

@@ -155,7 +155,9 @@ def test_hands_keys_and_the_clip_move_anchors(browser, address):  # noqa: F811
     page.locator(CLIP).evaluate("o => { o.value = 8; o.dispatchEvent(new Event('input')); }")
     wait_for_frame(page)
     assert (np.abs(result_of(page) - still) > 8).mean() > 0.02
-    assert not opened.requests and not opened.problems
+    readback = "willReadFrequently"  # Chromium's remark on this test, which reads the canvas often
+    problems = [text for text in opened.problems if readback not in text]
+    assert not opened.requests and not problems
 
 
 def test_a_page_works_from_a_disk_on_a_phone(browser, pages):  # noqa: F811

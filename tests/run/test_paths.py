@@ -7,7 +7,9 @@ import json
 import re
 import shutil
 import tarfile
+from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +25,7 @@ from animlib.data import toy
 from animlib.data.obtain import SETS, Archive
 from animlib.media.read import probe
 from animlib.media.write import Video
-from animlib.run import commands, demo, jobs, notebooks
+from animlib.run import commands, demo, export, jobs, notebooks, site
 from animlib.run.ablate import run_folder
 from animlib.shipped import share
 from animlib.storage import remove
@@ -45,8 +47,11 @@ COMMANDS = [
     "data get fluent --from {archives}",
     "run {job.ipynb} --out {new.ipynb}",
     "demo --out {new} --actions {clips}",
+    "export {model} --out {new}",
+    "docs --out {new} --live {clips}",
 ]
-NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method"}  # options of text
+NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
+NO_PATHS |= {"--repository"}  # options of text
 FORMS = {  # a path of the home folder, as a person in the folder `home/here` writes it
     "absolute": lambda home, name: str(home / name),
     "relative": lambda home, name: f"../{name}",
@@ -98,8 +103,24 @@ def execute_nothing(notebook: str, out: str, *args, **options):
     shutil.copy(notebook, out)
 
 
+def show_nothing(out: str, live: str, repository: str) -> Path:
+    "In the place of Sphinx, which takes minutes."
+    assert Path(live).is_dir() and not repository
+    Path(out).mkdir()
+    return Path(out)
+
+
+def export_nothing(model: str, out: str, weights: str) -> Namespace:
+    "In the place of the recorder, which takes half a minute."
+    assert Path(model).is_file() and weights == "float32"
+    Path(out).mkdir()
+    return Namespace(summary=lambda: "")
+
+
 @pytest.fixture
 def no_kernel(monkeypatch):
+    monkeypatch.setattr(site, "build_site", show_nothing)
+    monkeypatch.setattr(export, "export_model", export_nothing)
     monkeypatch.setattr(notebooks, "_papermill", lambda: (execute_nothing, RuntimeError))
     monkeypatch.setattr(demo, "write_page", lambda notebook, out: None)
 
