@@ -30,6 +30,8 @@ function render({model, el}) {
   let chosen = 0;       // number of the point that the keys move
   let waiting = false;  // a change was sent and is not answered yet
   let again = false;    // there was another one since
+  let known = '';       // the points that Python has, or was sent
+  let ours = false;     // the page itself changes the points
 
   const toPixels = p => [(p[0] + 1) / 2 * canvas.width, (p[1] + 1) / 2 * canvas.height];
   const cross = (p, colour) => {
@@ -71,13 +73,18 @@ function render({model, el}) {
   // one question at a time: while Python answers, only the newest one is kept
   const ask = () => {
     if (waiting) { again = true; return; }
+    const points = JSON.stringify(model.get('points'));
+    if (points === known) return;  // equal points are no change to Python: it would not answer
+    known = points;
     waiting = true;
     model.save_changes();
   };
   const moveTo = (i, q) => {
     const points = model.get('points').map(p => [...p]);
     points[i] = q;
+    ours = true;
     model.set('points', points);
+    ours = false;
     draw();
     ask();
   };
@@ -126,7 +133,10 @@ function render({model, el}) {
     if (again) { again = false; ask(); }
   });
   model.on('change:image', () => { image.src = model.get('image'); });
+  const learn = () => { if (!ours) known = JSON.stringify(model.get('points')); };
+  model.on('change:points', learn);
   model.on('change:points change:home', draw);
+  learn();
   model.on('change:note', () => { note.textContent = model.get('note'); });
   note.textContent = model.get('note');
   image.src = model.get('image');
