@@ -10,6 +10,7 @@ __all__ = [
     "remove",
     "writing",
     "write_atomic",
+    "new_folder",
     "digest",
     "sha256",
     "strays",
@@ -27,7 +28,7 @@ import re
 import secrets
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -168,6 +169,23 @@ def write_atomic(
             publish(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+# %% ../nbs/00_foundations/001b_storage.ipynb #nf2
+@contextmanager
+def new_folder(
+    path: Path,  # where the folder is to appear; its parents are made
+) -> Iterator[Path]:  # a temporary one, to be filled
+    "The folder is there whole or not at all: it gets its name when the block ends well."
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = temporary_name(path)
+        folder.mkdir()
+        try:
+            yield folder
+            publish(folder, path)
+        finally:
+            remove(folder)
 
 
 # %% ../nbs/00_foundations/001b_storage.ipynb #s25

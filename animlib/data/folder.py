@@ -220,16 +220,15 @@ def decode_once(
 ) -> Clips:
     "Clips as `read` gives them, decoded into a memory-mapped file if that was not done before."
     slot = _slot(folder, cache, paths, names, *request)
-    clips = _read_slot(slot)
     for _ in range(_ATTEMPTS):
+        clips = _read_slot(slot)
         if clips is not None:
-            break
+            return clips
         sweep_strays(slot.parent)  # what killed decodings left
         _set_aside(slot)
         _build_cache(slot, paths, names, read)
         _remove_older(slot)
-        clips = _read_slot(slot)
-    return required(clips, "decoded frames", f"look at the disk of {slot.parent}")
+    return required(_read_slot(slot), "decoded frames", f"look at the disk of {slot.parent}")
 
 
 def open_folder(

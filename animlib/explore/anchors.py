@@ -292,8 +292,7 @@ def anchors(
     **options,  # of `open_stage`
 ) -> Twin:
     "The model's keypoints on the source: drag one, and the generator redraws."
-    stage = model if isinstance(model, Stage) else open_stage(model, source, driving, **options)
+    stage = open_stage(model, source, driving, **options)
     page = AnchorPage(stage)
     label = f"keypoints of {stage.model.method}: at rest, one moved, and along a clip"
-    zoom = max(1, round(128 / stage.source.shape[-1]))
-    return Twin(page, lambda: states(stage, zoom=zoom), label)
+    return Twin(page, lambda: states(stage, zoom=stage.zoom), label)

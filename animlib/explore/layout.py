@@ -6,7 +6,6 @@
 __all__ = ["MAX_FILE", "Pane", "titled", "row", "in_squares", "save_upload"]
 
 # %% ../../nbs/12_practice/127m_explore.layout.ipynb #y03
-import base64
 import tempfile
 from collections.abc import Sequence
 from html import escape
@@ -17,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core import InputError
-from .board import image_png
+from .board import image_png, inline_png
 from ..geometry import resize_maps
 
 
@@ -47,11 +46,10 @@ class Pane(widgets.HTML):
         "Another caption."
         self.caption = caption
         words = escape(caption)
-        data = base64.b64encode(self.png).decode()
-        image = f'<img src="data:image/png;base64,{data}" alt="{words}" style="width:100%">'
+        image = f'<img src="{inline_png(self.png)}" alt="{words}" style="width:100%">'
         self.value = (
             '<figure style="margin:0"><figcaption style="font-size:13px;line-height:1.5">'
-            f"{words}</figcaption>{image if data else ''}</figure>"
+            f"{words}</figcaption>{image if self.png else ''}</figure>"
         )
 
 

@@ -250,8 +250,7 @@ def mask_strip(
 ) -> Tensor:  # `[3,H,W]`
     "All panes of some frames as a table, a row for each."
     views = [mask_panes(stage, *view_of(stage, frame)) for frame in frames]
-    zoom = max(1, round(128 / stage.source.shape[-1]))
-    size = (zoom * stage.source.shape[-2], zoom * stage.source.shape[-1])
+    size = tuple(stage.zoom * side for side in stage.source.shape[-2:])
     columns = {}
     for name in views[0]:
         panes = [view[name] for view in views]
@@ -267,7 +266,7 @@ def masks(
     **options,  # of `open_stage`
 ) -> Twin:
     "Contribution maps, occlusion, flow and results of a clip, with a fader between any two."
-    stage = model if isinstance(model, Stage) else open_stage(model, source, driving, **options)
+    stage = open_stage(model, source, driving, **options)
     middle = 1 + len(stage) // 2
     page = MaskPage(stage, middle)
     label = f"stages of {stage.model.method}: frames {middle} and {len(stage)} of a clip"

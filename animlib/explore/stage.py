@@ -74,6 +74,11 @@ class Stage:
         return self.prepared.source[0].cpu()
 
     @property
+    def zoom(self) -> int:
+        "How many times larger a small source is shown: about 128 px."
+        return max(1, round(128 / self.prepared.source.shape[-1]))
+
+    @property
     def rest(self) -> Keypoints:  # batch 1
         "The source's own code."
         return self.prepared.kp
@@ -155,7 +160,7 @@ def _clip(driving, size, fit: str, max_frames: int) -> tuple[Tensor, float]:  # 
 # %% ../../nbs/12_practice/127b_explore.stage.ipynb #s12a
 @checked
 def open_stage(
-    model="fomm-emoji",  # an Animator, a name of the zoo, or a path
+    model="fomm-emoji",  # an Animator, a name of the zoo, or a path; a `Stage` is left as it is
     source=None,  # path, array or tensor of an image, or a list of them; None: `default_inputs`
     driving=None,  # path, `Video` or tensor `[t,3,h,w]`; None: `default_inputs`
     mode: str = "relative",  # one of MODES
@@ -167,6 +172,8 @@ def open_stage(
     device="auto",  # auto | cuda | mps | cpu
 ) -> Stage:
     "A model with a source and a driving clip, ready for an explorer."
+    if isinstance(model, Stage):
+        return model
     model = ready(model, device)
     check_mode(mode, model.disentangler is not None)
     own_source, own_driving = default_inputs(model)

@@ -44,7 +44,7 @@ from animlib.run.graphs import (
     source_graphs,
     used_inputs,
 )
-from ..storage import publish, remove, sha256, temporary_name, user_path, writing
+from ..storage import new_folder, sha256, user_path
 from ..zoo.hub import find_model_file, load_animator
 
 # %% ../../nbs/13_runs/136b_run.export.ipynb #h09
@@ -284,13 +284,6 @@ def export_model(
     network = exportable(loaded)
     if weights == "float16":
         network = network.half().float()
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = temporary_name(path)
-        folder.mkdir()
-        try:
-            _fill(folder, network, weights, origin)
-            publish(folder, path)
-        finally:
-            remove(folder)
+    with new_folder(path) as folder:
+        _fill(folder, network, weights, origin)
     return OnnxModel(path)

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..core import InputError
 from .links import Site, broken_links, heavy_pages, loaded_from_elsewhere
 from .sources import Sources, clone, expect_tools, live_files, write_sources
-from ..storage import publish, remove, strays_of, temporary_name, user_path, writing
+from ..storage import new_folder, remove, strays_of, user_path, writing
 
 
 # %% ../../nbs/13_runs/133g_run.site.ipynb #t06
@@ -95,13 +95,8 @@ def build_site(
 
 def _place(made: Path, out: Path):
     "The new site gets its name."
-    out.parent.mkdir(parents=True, exist_ok=True)
     for stray in strays_of(out):
         remove(stray)
-    temporary = temporary_name(out)
-    try:
-        shutil.copytree(made, temporary)
-        remove(out)
-        publish(temporary, out)
-    finally:
-        remove(temporary)
+    with new_folder(out) as folder:
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        remove(out)  # the earlier site, once the new one is complete

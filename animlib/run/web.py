@@ -29,7 +29,7 @@ from animlib.run.scenes import (
     write_runtime,
 )
 from ..shipped import share
-from ..storage import publish, remove, temporary_name, writing
+from ..storage import new_folder
 from ..viz.images import filmstrip, grid_image, heat_image, to_uint8
 
 
@@ -194,15 +194,8 @@ def write_explorers(
 ) -> Path:
     "The pages whose models are given, with everything that they need beside them."
     path = empty_folder(out)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder = temporary_name(path)
-        folder.mkdir()
-        try:
-            _fill(folder, models, scene, runtime)
-            publish(folder, path)
-        finally:
-            remove(folder)
+    with new_folder(path) as folder:
+        _fill(folder, models, scene, runtime)
     return path
 
 

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from browser import SECONDS, WINDOW, Page, browser, open_file  # noqa: F401
+from browser import SECONDS, WINDOW, Page, open_file
 
 import animlib
 from animlib.core import InputError
@@ -59,7 +59,7 @@ def address(pages):
         server.shutdown()
 
 
-def open_page(browser, address, name="anchors.html", **options) -> Page:  # noqa: F811
+def open_page(browser, address, name="anchors.html", **options) -> Page:
     "A page in the browser, when its network runs or has given up."
     context = browser.new_context(**(dict(viewport=WINDOW) | options))
     opened = Page(context, own_addresses=(address,))
@@ -95,7 +95,7 @@ def torch_frames(count: int) -> np.ndarray:  # `[count,3,h,w]` in [0,1]
         return network(prepared, relative(prepared.kp, kp_d, kp_d[:1])).frame.numpy()
 
 
-def test_frames_of_the_page_are_those_of_torch(browser, address):  # noqa: F811
+def test_frames_of_the_page_are_those_of_torch(browser, address):
     opened = open_page(browser, address)
     assert state_of(opened) == "yes"
 
@@ -124,7 +124,7 @@ def wait_for_frame(page):
     page.wait_for_function("!animlib.stage.busy", timeout=60 * SECONDS)
 
 
-def test_hands_keys_and_the_clip_move_anchors(browser, address):  # noqa: F811
+def test_hands_keys_and_the_clip_move_anchors(browser, address):
     opened = open_page(browser, address)
     page = opened.page
     wait_for_frame(page)
@@ -160,7 +160,7 @@ def test_hands_keys_and_the_clip_move_anchors(browser, address):  # noqa: F811
     assert not opened.requests and not problems
 
 
-def test_a_page_works_from_a_disk_on_a_phone(browser, pages):  # noqa: F811
+def test_a_page_works_from_a_disk_on_a_phone(browser, pages):
     screen = dict(width=390, height=844)
     opened = open_file(browser, pages / "anchors.html", pages.as_uri(), viewport=screen)
     opened.page.wait_for_selector(READY, timeout=120 * SECONDS)
@@ -169,7 +169,7 @@ def test_a_page_works_from_a_disk_on_a_phone(browser, pages):  # noqa: F811
     assert not opened.requests and not opened.problems
 
 
-def test_without_webassembly_the_still_image_stays(browser, address):  # noqa: F811
+def test_without_webassembly_the_still_image_stays(browser, address):
     context = browser.new_context(viewport=WINDOW)
     opened = Page(context, own_addresses=(address,))
     opened.page.add_init_script("delete window.WebAssembly")

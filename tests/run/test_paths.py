@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import tarfile
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,11 +109,11 @@ def show_nothing(out: str, live: str, repository: str) -> Path:
     return Path(out)
 
 
-def export_nothing(model: str, out: str, weights: str) -> Namespace:
+def export_nothing(model: str, out: str, weights: str) -> argparse.Namespace:
     "In the place of the recorder, which takes half a minute."
     assert Path(model).is_file() and weights == "float32"
     Path(out).mkdir()
-    return Namespace(summary=lambda: "")
+    return argparse.Namespace(summary=lambda: "")
 
 
 @pytest.fixture
