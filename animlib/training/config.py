@@ -52,7 +52,7 @@ class TrainCfg(Config):
     repeats: Count = 1  # how often a clip counts in an epoch
     id_sampling: bool = False  # identities are drawn, then a clip of each; an epoch counts them
     batch: Batch = 8  # pairs per process
-    accumulate: Count = 1  # equal parts of a batch, one after the other: the same step, less memory
+    accumulate: Count = 1  # equal parts of a batch, one after the other: it needs less memory
     # Source frames of every pair, 1 up to this many, the neighbours in the batch of different
     # identities (`data.identities.group_sampler`); 0: pairs of frames.
     sources: Annotated[int, Range(0, 64)] = 0
@@ -88,8 +88,8 @@ class TrainCfg(Config):
             )
         if self.sources and self.accumulate > 1:
             raise InputError(
-                "option accumulate: expected 1, because pairs with several sources learn from their "
-                f"neighbours in the batch, found {self.accumulate}; lower the batch instead"
+                "option accumulate: expected 1, because pairs with several sources learn from "
+                f"their neighbours in the batch, found {self.accumulate}; lower the batch instead"
             )
 
     @property
