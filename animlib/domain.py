@@ -219,7 +219,8 @@ def advise_domain(
     if not names:
         cure = (
             "no model of the zoo is near; train one for such images: "
-            f"animlib train {model.method} --data FOLDER"
+            f"animlib train {model.method} --data FOLDER, or convert a released checkpoint "
+            "that knows them: animlib convert"
         )
     trained_on = f"{model.info.get('data') or 'its data'} at {model.cfg.size} px"
     return [

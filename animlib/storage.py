@@ -61,6 +61,10 @@ def user_path(
     "A path as a person gives it; a leading tilde is the home folder."
     if not isinstance(path, (str, os.PathLike)) or not str(path):
         raise InputError(f"{what}: expected a path, found {path!r:.60}; name a file or folder")
+    if re.match("(?i)(https?|ftp|file):/", str(path)):
+        found = f"an address, {str(path)!r:.60}"
+        remedy = "download it, and name the file"
+        raise InputError(f"{what}: expected a file of this machine, found {found}; {remedy}")
     if "\0" in str(path):
         raise InputError(f"{what}: expected a path, found {path!r:.60}; leave the zero byte out")
     try:

@@ -95,7 +95,7 @@ def _check_frames(where: str, n_frames: int, sizes: set, change: float, report: 
         remedy = f"use larger images: at least {MIN_SIDE} pixels"
         report.problem(where, f"{columns}x{rows} pixels", remedy)
     if rows != columns and n_frames > 1:
-        remedy = "the centre is cut out: give fit='pad' or 'stretch', or crop it yourself"
+        remedy = "its centre is cut out: crop it yourself where that loses something"
         report.note(where, f"{columns}x{rows} is not square", remedy)
 
 
@@ -146,7 +146,8 @@ def _check_splits(train: list[Path], test: list[Path], report: Report):
 def _check_agreement(where: str, sizes: list, speeds: list, report: Report):
     "Add in what the clips differ."
     if len(set(sizes)) > 1:
-        report.note(where, f"clips of {len(set(sizes))} sizes", "give size=")
+        remedy = "a training brings all of them to its own size"
+        report.note(where, f"clips of {len(set(sizes))} sizes", remedy)
     speeds = [fps for fps in speeds if fps is not None]
     if speeds and max(speeds) > 2 * min(speeds):
         what = f"{min(speeds):.3g} to {max(speeds):.3g} frames a second"

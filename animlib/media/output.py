@@ -115,4 +115,5 @@ def describe_output(
         return f"one image of {width}x{rows}, the frames side by side"
     speed = f", {video.fps:.5g} frames a second" if video.has_speed else ""
     sound = ", with sound" if video.has_sound else ""
-    return f"{video.frames} frames of {columns}x{rows}{speed}{sound}"
+    order = "" if rows == columns else " (width x height)"
+    return f"{video.frames} frames of {columns}x{rows}{order}{speed}{sound}"

@@ -151,7 +151,7 @@ class RunFolder:
         if (is_there or done) and not resume:
             raise InputError(
                 f"run {self.path}: exists already; choose another folder, "
-                "or pass resume (--resume) to go on with it"
+                "or pass resume (--resume), to a notebook -p resume True, to go on with it"
             )
         if is_there:
             self._go_on(read_config(self._config), config, defaults, done)

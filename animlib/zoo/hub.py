@@ -52,7 +52,8 @@ def _nothing_found(which: str | Path) -> InputError:
             f"or name a trained model: {hint}"
         )
     if str(which) in method_names():
-        more = f"a fresh one is animlib.build({str(which)!r})"
+        trained = f"animlib train {which} --data FOLDER trains one"
+        more = f"{trained}; a fresh one is animlib.build({str(which)!r})"
     else:
         more = f"methods to train: {', '.join(method_names())}"
     return InputError(f"{str(which)!r}: no trained model has this name; {hint}; {more}")

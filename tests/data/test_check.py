@@ -32,9 +32,9 @@ FINDINGS = [
     "problem train/one.png: only one frame",
     "problem train/tiny.png: 16x16 pixels",
     "problem train/bad.mp4: expected",
-    "note train/wide.mp4: 64x48 is not square",
+    "note train/wide.mp4: 64x48 is not square; its centre is cut out: crop it yourself",
     "note train/fast.mp4: 200 frames a second",
-    "sizes; give size=",
+    "sizes; a training brings all of them to its own size",
     "frames a second; slow clips",
     ".flv",
 ]

@@ -127,6 +127,17 @@ def test_refused(animate, tmp_path):
     assert result.stderr.startswith("animlib: error: ") and result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--model", "--source", "--driving", "--out"])
+def test_an_address_is_no_file(animate, tmp_path, capsys, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    options = [*animate, "--out", "o.mp4"]
+    options[options.index(option) + 1] = "https://example.org/a.mp4"
+
+    assert main(options) == 2
+    assert "found an address, 'https:/" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_fault_of_ours_keeps_its_traceback():
     code = (
         "import sys; from animlib import cli; from animlib.run import commands; "
@@ -184,10 +195,10 @@ def test_animate_takes_every_option_of_transfer(animate, tmp_path):
     "out, size, said",
     [
         ("o.mp4", "32", "10 frames of 32x32, 10 frames a second"),
-        ("o.webp", "40x64", "10 frames of 64x40, 10 frames a second"),
+        ("o.webp", "40x64", "10 frames of 64x40 (width x height), 10 frames a second"),
         ("o.png", "32", "one image of 320x32, the frames side by side"),
         ("o.png", "40x64", "one image of 640x40, the frames side by side"),
-        ("o/", "40x64", "10 frames of 64x40"),
+        ("o/", "40x64", "10 frames of 64x40 (width x height)"),
     ],
 )
 def test_animate_says_what_it_wrote_and_no_speed_where_none_is_kept(

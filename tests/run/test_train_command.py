@@ -61,7 +61,8 @@ def test_train_then_animate_with_the_run(trained):
 
 def test_train_refuses_a_folder_that_is_taken(trained, capsys):
     assert main(trained) == 2
-    assert "pass resume (--resume)" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "pass resume (--resume)" in err and "-p resume True" in err
 
 
 def test_train_takes_nested_options(tmp_path):

@@ -495,7 +495,7 @@ def test_what_does_not_go_with_our_files(ours):
 
 def test_names_that_are_not_there(tmp_path):
     check_refused(["'fomm-bodyy'", "no trained model"], load, "fomm-bodyy")
-    check_refused(["animlib.build('fomm')"], load, "fomm")
+    check_refused(["animlib train fomm --data", "animlib.build('fomm')"], load, "fomm")
     check_refused(["found nothing"], load, tmp_path / "m.safetensors")
     check_refused(["found nothing"], load, "runs/nowhere")
     check_refused(["a folder"], load, tmp_path)
