@@ -2,13 +2,14 @@
 
 import functools
 import http.server
+import os
 import shutil
 import threading
 
 import numpy as np
 import pytest
 import torch
-from browser import SECONDS, WINDOW, Page, open_file
+from browser import REQUIRED, SECONDS, WINDOW, Page, chromium, open_file
 
 import animlib
 from animlib.core import InputError, as_images
@@ -27,6 +28,21 @@ READY = "#explorer[data-ready]"
 CLIP = "input[aria-label='frame of the clip']"
 PHONE = dict(width=390, height=844)
 LONG = 120 * SECONDS
+
+
+@pytest.fixture(scope="module")
+def running():
+    "One browser for all tests of this file."
+    with chromium(pytest.fail if os.environ.get(REQUIRED) else pytest.skip) as found:
+        yield found
+
+
+@pytest.fixture
+def browser(running):
+    "The browser, without the pages of other tests."
+    yield running
+    for context in running.contexts:
+        context.close()
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +65,13 @@ def models(tmp_path_factory) -> dict[str, OnnxModel]:
     "The trained generator for emoji; the rest small and untrained."
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
-    small = dict(splines="tpsmm", tokens="motion_transformer", lookup="pose_attentive")
-    chosen = {key: build(method, "toy").eval() for key, method in small.items()}
-    chosen = {"anchors": "fomm-emoji"} | chosen
+    sharp = {"retrieval.scale": 200.0}  # else an untrained model looks everywhere
+    chosen = {
+        "anchors": "fomm-emoji",
+        "splines": build("tpsmm", "toy").eval(),
+        "tokens": build("motion_transformer", "toy").eval(),
+        "lookup": build("pose_attentive", "toy", **sharp).eval(),
+    }
     assert set(chosen) == set(web.EXPLORERS)
     return {key: export_model(model, folder / key, "float16") for key, model in chosen.items()}
 
@@ -412,24 +432,32 @@ def test_all_heads_share_a_scale_on_which_uniform_is_marked(browser, address):
 def test_the_lookup_follows_the_mouse(browser, address):
     opened = open_page(browser, address, "attention")
     page = opened.page
-    source = page.locator("section").nth(1).locator(".square canvas").nth(1)
-    square = page.locator("section").nth(1).locator(".square").first
+    lookup = page.locator("section").nth(1)
+    source = lookup.locator(".square canvas").nth(1)
+    square = lookup.locator(".square").first
     square.scroll_into_view_if_needed()
     box = square.bounding_box()
 
-    def shown():
-        page.wait_for_timeout(0.5 * SECONDS)
+    def shown() -> str:
         return source.evaluate("c => c.toDataURL()")
+
+    def wait_for(reached):
+        page.wait_for_timeout(0.1 * SECONDS)
+        for _ in range(600):
+            if reached(shown()):
+                return
+            page.wait_for_timeout(0.1 * SECONDS)
+        raise AssertionError("the source shows something else")
 
     before = shown()
     page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.8 * box["height"])
-    hovered = shown()
-    assert hovered != before
+    wait_for(lambda now: now != before)
     page.mouse.move(box["x"] - 20, box["y"] - 5)
-    assert shown() == before
+    wait_for(lambda now: now == before)
     page.get_by_label("the place that is looked up").focus()
-    page.keyboard.press("Shift+ArrowRight")
-    assert shown() != before
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowRight")
+    wait_for(lambda now: now != before)
     expect_clean(opened)
 
 

@@ -29,7 +29,7 @@ LARGEST = 1_500_000  # bytes
 # Two figures below a title, and a pointer that shows where the mouse is.
 STYLE = """
 nav, .lead, .row, .timing, .told, footer, h2, h3, section > p, section:nth-of-type(2),
-.panels ~ .panels, .legend, figure:nth-child(n + 3) { display: none !important }
+.panels ~ .panels, .legend, .two figcaption, figure:nth-child(n + 3) { display: none !important }
 main { padding: .7rem 1rem !important } h1 { font-size: 1.15rem !important }
 .panels { grid-template-columns: 1fr 1fr !important; gap: .8rem !important; margin: .3rem 0 }
 .tiles { max-width: 17.5rem } figcaption { min-height: 0 !important }
@@ -73,6 +73,12 @@ def shot(page) -> np.ndarray:  # `[h,w,3]` uint8
     return np.array(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
 
 
+def highest(handles):
+    "The handle that is nearest to the top of the screen."
+    seen = [handle for handle in handles.all() if handle.is_visible()]
+    return min(seen, key=lambda handle: handle.bounding_box()["y"])
+
+
 def round_trip(steps: int, wide: float, high: float) -> list[tuple[float, float]]:
     "Away from a place and back to it, along a loop."
     turns = [2 * pi * i / steps for i in range(steps + 1)]
@@ -107,9 +113,9 @@ def frames_of(browser, pages: Path) -> list[np.ndarray]:
     with opened(browser, pages, "anchors") as page:
         frames = dragged(page, page.locator("circle.chosen"), round_trip(16, 34, 30))
     with opened(browser, pages, "splines") as page:
-        point = page.get_by_label("group 1, point 1", exact=True)
-        frames += dragged(page, point, round_trip(12, 30, 40))
+        frames += dragged(page, highest(page.locator("circle.handle")), round_trip(12, 40, 30))
     with opened(browser, pages, "attention") as page:
+        page.get_by_label("layer 2, head 1").click()
         frames += hovered(page, [(0.15 + 0.06 * i, 0.42 + 0.3 * sin(i / 2)) for i in range(13)])
     return frames
 
@@ -123,7 +129,7 @@ def main():
         pages = given.pages or build_explorers(Path(folder, "pages"))
         frames = frames_of(browser, pages)
     video = as_images(torch.from_numpy(np.stack(frames)))
-    data = to_gif(video, fps=FPS, colours=128)
+    data = to_gif(video, fps=FPS, colours=224)
     if len(data) > LARGEST:
         sys.exit(f"{len(data):,} bytes: more than {LARGEST:,}; make the window smaller")
     given.out.write_bytes(data)
