@@ -198,9 +198,10 @@ def _add_explore(subparsers):
 def _docs_command(args: Namespace):
     "The site of the project."
     from animlib.run.site import build_site
+    from animlib.run.web import live_pages
 
-    made = build_site(args.out, args.live, args.repository, explorers=args.explorers)
-    print(made / "index.html")
+    with live_pages(args.live, args.explorers) as live:
+        print(build_site(args.out, live, args.repository) / "index.html")
 
 
 def _add_docs(subparsers):

@@ -68,37 +68,20 @@ def _expect_free(out: Path):
         )
 
 
-def _live_pages(live: str | os.PathLike, explorers: bool, work: Path) -> Path | None:
-    "The folder of pages that run networks: a given one, one that is made now, or none."
-    if not explorers and not str(live):
-        return None
-    if not explorers:
-        pages = user_path(live, "live").resolve()
-        if not live_files(pages):
-            raise InputError(f"live {live}: expected pages (.html), found none; name their folder")
-        return pages
-    if str(live):
-        raise InputError(
-            f"docs: expected a folder of pages or --explorers, found both ({live}); leave one out"
-        )
-    from animlib.run.web import build_explorers
-
-    return build_explorers(work / "live")
-
-
 def build_site(
     out: str | os.PathLike = "_docs",  # the folder of the site
     live: str | os.PathLike = "",  # a folder of pages that run networks; empty: none
     repository: str = "",  # 'owner/name' on GitHub, for links to Colab; empty: none
     root: Path | None = None,  # the top of the project; None: of this library
-    explorers: bool = False,  # make the pages that run networks, with models of the zoo
 ) -> Path:  # the folder
     "The whole site, or InputError and nothing."
     expect_tools()
     out = user_path(out, "out")
     _expect_free(out)
     with tempfile.TemporaryDirectory(prefix="animlib-docs-") as work, writing(out):
-        pages = _live_pages(live, explorers, Path(work))
+        pages = user_path(live, "live").resolve() if str(live) else None
+        if pages is not None and not live_files(pages):
+            raise InputError(f"live {live}: expected pages (.html), found none; name their folder")
         source = Path(work, "source")
         write_sources(Sources(root or clone(), source, pages, repository))
         made = Path(work, "site")

@@ -10,12 +10,14 @@ __all__ = [
     "motion_tokens",
     "write_explorers",
     "build_explorers",
+    "live_pages",
 ]
 
 # %% ../../nbs/13_runs/137a_run.web.ipynb #w03
 import string
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from einops import rearrange, reduce
 from PIL import Image
 from torch import Tensor
 
+from ..core import InputError
 from ..data import toy
 from ..explore.heads import nearest_joints, token_tree
 from .export import empty_folder, export_model
@@ -38,6 +41,7 @@ from animlib.run.scenes import (
     script_of,
     write_runtime,
 )
+from .sources import expect_tools
 from ..shipped import share
 from ..storage import new_folder
 from ..viz.images import filmstrip, grid_image, heat_image, to_uint8
@@ -198,7 +202,8 @@ def _write_index(names: Iterable[str], folder: Path):
 def _write_page(name: str, models: _Models, scenes: Mapping[str, Scene], folder: Path):
     "The page, and its still image."
     page = PAGES[name]
-    first, scene = models[page.models[0]], scenes[page.models[0]]
+    first = models[page.models[0]]
+    scene = scenes[page.models[0]]
     still = _attention_still(first, scene) if name == "attention" else _driven_still(first, scene)
     Image.fromarray(to_uint8(still)).save(folder / f"{name}.png")
     names = " and ".join(models[key].card["model"] for key in page.models)
@@ -260,3 +265,22 @@ def build_explorers(
                 opened[key] = export_model(model, Path(scratch, key), "float16")
         scenes = {key: scene or scene_for(model.card) for key, model in opened.items()}
         return write_explorers(out, opened, scenes, runtime)
+
+
+# %% ../../nbs/13_runs/137a_run.web.ipynb #w24b
+@contextmanager
+def live_pages(
+    live,  # a folder of pages that run networks; empty: none
+    explorers: bool = False,  # make them now, with models of the zoo
+) -> Iterator[str | Path]:
+    "The folder of pages for a site: a given one, or one that is removed at the end."
+    if not explorers:
+        yield live
+        return
+    if str(live):
+        raise InputError(
+            f"docs: expected a folder of pages or --explorers, found both ({live}); leave one out"
+        )
+    expect_tools()
+    with tempfile.TemporaryDirectory(prefix="animlib-pages-") as work:
+        yield build_explorers(Path(work, "live"))

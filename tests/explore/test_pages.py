@@ -386,7 +386,8 @@ def test_patches_tokens_heads_and_frames(browser, address, models):
 
 def test_attention_of_the_page_is_the_models(browser, address, models, scenes):
     opened = open_page(browser, address, "attention")
-    model, scene = models["tokens"], scenes["tokens"]
+    model = models["tokens"]
+    scene = scenes["tokens"]
     tokens = web.motion_tokens(model.card)
     stored = as_images(torch.from_numpy(to_uint8(scene.clip[0])))  # as the page has it
 

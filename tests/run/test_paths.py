@@ -102,9 +102,9 @@ def execute_nothing(notebook: str, out: str, *args, **options):
     shutil.copy(notebook, out)
 
 
-def show_nothing(out: str, live: str, repository: str, explorers: bool) -> Path:
+def show_nothing(out: str, live: str, repository: str) -> Path:
     "In the place of Sphinx, which takes minutes."
-    assert Path(live).is_dir() and not repository and not explorers
+    assert Path(live).is_dir() and not repository
     Path(out).mkdir()
     return Path(out)
 

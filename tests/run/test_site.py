@@ -17,6 +17,7 @@ from animlib.cli import main
 from animlib.core import InputError
 from animlib.run.links import LIGHT, Site, broken_links, loaded_from_elsewhere, weights
 from animlib.run.site import build_site
+from animlib.run.web import live_pages
 
 pytest.importorskip("sphinx", reason='the site is not wanted here: pip install -e ".[docs]"')
 CHAPTER = "01_second/010_affine.html"
@@ -174,7 +175,9 @@ def test_pages_of_networks_are_in_the_site(project, tmp_path, monkeypatch):
         return out
 
     monkeypatch.setattr("animlib.run.web.build_explorers", made)
-    site = build_site(tmp_path / "site", root=project, explorers=True)
+    with live_pages("", explorers=True) as live:
+        site = build_site(tmp_path / "site", live, root=project)
+    assert not live.exists()
     page = text(site, "live.html")
     assert 'src="live/anchors.html"' in page and 'src="live/index.html"' not in page
 
