@@ -166,14 +166,14 @@ def _expect_integrity(archive: Archive, path: Path):
         )
 
 
-def _npm_archive(archive: Archive, work: Path, start: "Path|None") -> Path:
+def _npm_archive(archive: Archive, work: Path, start: "Path|None", remedy: str) -> Path:
     "The archive as the user has it, or as npm fetches it."
     if start is None:
         words = ["npm", "pack", archive.package, "--ignore-scripts"]
-        run_program(words, work, archive.package, _NPM)
+        run_program(words, work, archive.package, remedy)
     path = (start or work) / archive.file
     if not path.is_file():
-        raise InputError(f"{path}: expected the archive of {archive.package}, found none; {_NPM}")
+        raise InputError(f"{path}: expected the archive of {archive.package}, found none; {remedy}")
     return path
 
 
@@ -183,10 +183,11 @@ def take_archive(
     place: Path,  # folder of its files, in one that is there
     pattern: str = _WANTED,  # of the members, as `unpack`
     start: "Path|None" = None,  # a folder with the archive; None: npm fetches it
+    remedy: str = _NPM,  # what to do where there is no npm, for messages
 ):
     "The wanted files of an npm package, whole or not at all."
     with _scratch(place.parent) as work:
-        path = _npm_archive(archive, work, start)
+        path = _npm_archive(archive, work, start, remedy)
         _expect_integrity(archive, path)
         files = work / "files"
         files.mkdir()

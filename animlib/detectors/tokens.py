@@ -147,12 +147,15 @@ class TokenDetector(Detector):
             x = layer(x, keep)
         return x[:, :m]
 
-    def forward(self, frame: Tensor) -> Keypoints:  # `[b,3,h,w]`
-        tokens = self.mix(frame)
+    def read(self, tokens: Tensor) -> Keypoints:  # `[b,m,d]`, from `mix`
+        "Keypoints of motion tokens."
         if self.split:
             xy, jac = (head(t) for head, t in zip(self.heads, tokens.split(self.n_kp, 1)))
             return read_tokens(xy, jac)
         return read_tokens(*self.heads[0](tokens).split([2, 4], -1))
+
+    def forward(self, frame: Tensor) -> Keypoints:  # `[b,3,h,w]`
+        return self.read(self.mix(frame))
 
     @torch.no_grad()
     def attend(self, frame: Tensor) -> Tensor:  # `[layers,b,heads,n,n]`

@@ -222,6 +222,7 @@ def _model_card(model: Animator, graphs: list[Graph], folder: Path) -> dict:
     return {
         "method": model.method,
         "size": model.cfg.size,
+        "data": str(model.info.get("data", "")),  # that it was trained on
         "n_kp": codes["xy"].shape[1] if "xy" in codes else 0,
         "opset": OPSET,
         "graphs": {graph.name: _graph_card(graph, folder) for graph in graphs},

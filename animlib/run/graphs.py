@@ -222,12 +222,13 @@ def source_graphs(
 
 # %% ../../nbs/13_runs/136_run.graphs.ipynb #g23
 def _token_attention(model: Animator, frame: Tensor) -> Graph:
-    "Frame to attention `[layers,heads,n,n]`: rows are tokens, motion tokens first."
+    "Frame to attention `[layers,heads,n,n]`, rows are tokens, motion tokens first; and keypoints."
+    detector = cast(TokenDetector, model.detector)
 
     def attend(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         keep: list[Tensor] = []
-        cast(TokenDetector, model.detector).mix(tensors["frame"], keep)
-        return {"attention": torch.stack(keep)[:, 0]}
+        tokens = detector.mix(tensors["frame"], keep)
+        return {"attention": torch.stack(keep)[:, 0], "xy": detector.read(tokens).xy}
 
     return Graph("attention", attend, {"frame": frame[:1]})
 

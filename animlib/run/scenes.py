@@ -13,6 +13,8 @@ __all__ = [
     "Scene",
     "open_scene",
     "emoji_scene",
+    "toy_scene",
+    "scene_for",
 ]
 
 # %% ../../nbs/13_runs/137_run.scenes.ipynb #s03
@@ -31,6 +33,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..core import as_images
+from ..data import toy
 from ..data.obtain import Archive, data_folder, take_archive
 from ..inputs import open_driving, open_source_images
 from ..ranges import Count, checked
@@ -70,6 +73,7 @@ RUNTIME = Archive(
     33_106_585,
     "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
 )
+_NODE = "install Node.js, which brings npm, and try again with a network"
 _SCRIPT = "ort.wasm.min.js"
 _LOADER = "ort-wasm-simd-threaded.mjs"
 _PROGRAM = "ort-wasm-simd-threaded.wasm"
@@ -85,7 +89,7 @@ def runtime_folder(
         with writing(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             given = None if start is None else user_path(start, "start")
-            take_archive(RUNTIME, place, _RUNTIME_FILES, given)
+            take_archive(RUNTIME, place, _RUNTIME_FILES, given, _NODE)
     return place
 
 
@@ -106,11 +110,13 @@ def write_runtime(
 # %% ../../nbs/13_runs/137_run.scenes.ipynb #w11
 @dataclass(frozen=True)
 class Scene:
-    "The images of all pages, in one size."
+    "Images and a clip, in the size of a model."
 
     sources: Mapping[str, Tensor]  # name -> `[3,h,w]`
     clip: Tensor  # `[t,3,h,w]` driving frames
     fps: float  # at which they are shown
+    joints: Tensor | None = None  # `[t,j,2]` of the clip, the true ones of a toy figure
+    family: str = ""  # of that figure
 
     def card(self) -> dict:
         "As the page reads it."
@@ -154,3 +160,25 @@ def emoji_scene(
     folder = share("data_samples", "emoji")
     sources = {name: folder / file for name, file in _EMOJI.items()}
     return open_scene(sources, folder / _CLIP, size)
+
+
+# %% ../../nbs/13_runs/137_run.scenes.ipynb #s12b
+def toy_scene(
+    family: str,  # of the toy world
+    size: int = 64,  # side in pixels
+    frames: Count = 16,  # of the clip
+) -> Scene:
+    "Unseen figures of the toy world: four sources, and a clip with its true joints."
+    drawn = toy.clips(family, 5, frames, size, toy.split_seed("test"))
+    sources = {f"{family} {i + 1}": drawn.video[i, 0] for i in range(4)}
+    return Scene(sources, drawn.video[4], 8.0, drawn.joints[4], family)
+
+
+def scene_for(
+    card: Mapping,  # of an exported model
+) -> Scene:
+    "Images like those that a model was trained on."
+    kind, _, family = card.get("data", "").partition(":")
+    if kind == "toy" and family in toy.FAMILIES:
+        return toy_scene(family, card["size"])
+    return emoji_scene(card["size"])

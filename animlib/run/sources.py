@@ -226,8 +226,9 @@ def _write_reference(sources: Sources):
 def live_files(
     live: Path,  # a folder with pages, or with folders of an index.html each
 ) -> list[Path]:
-    "The pages whose networks run in the browser."
-    return sorted([*live.glob("*.html"), *live.glob("*/index.html")])
+    "The pages whose networks run in the browser, without one that only leads to the others."
+    pages = sorted([*live.glob("*.html"), *live.glob("*/index.html")])
+    return [page for page in pages if page != live / "index.html"] or pages
 
 
 def live_page(

@@ -69,6 +69,7 @@ const animlib = {};
       this.card = card;
       this.sessions = sessions;
       this.milliseconds = {};  // graph -> of its last run
+      this.turn = Promise.resolve();  // one run at a time
     }
 
     static async open(name, graphs) {
@@ -84,12 +85,16 @@ const animlib = {};
     }
 
     // Outputs of a graph; inputs that it does not take are left out.
-    async run(graph, inputs) {
+    run(graph, inputs) {
       const names = Object.keys(this.card.graphs[graph].inputs);
-      const begin = performance.now();
       const given = Object.fromEntries(names.map(name => [name, inputs[name]]));
-      const made = await this.sessions[graph].run(given);
-      this.milliseconds[graph] = performance.now() - begin;
+      const made = this.turn.then(async () => {
+        const begin = performance.now();
+        const found = await this.sessions[graph].run(given);
+        this.milliseconds[graph] = performance.now() - begin;
+        return found;
+      });
+      this.turn = made.catch(() => {});
       return made;
     }
 

@@ -73,7 +73,7 @@
     source.overlay.append(read);
     drawn.overlay.append(web);
     const anchors = Array.from({length: n}, (_, k) => {
-      const dot = make('circle', {r: 0.025, fill: colour(Math.floor(k / each)), class: 'dot'});
+      const dot = make('circle', {r: 0.035, fill: colour(Math.floor(k / each)), class: 'dot'});
       source.overlay.append(dot);
       return dot;
     });
@@ -127,7 +127,7 @@
       const own = made.weights.data.slice((chosen + 1) * h * w, (chosen + 2) * h * w);
       result.draw(animlib.grey(own, h, w));
     };
-    const start = () => { home(); source.draw(stage.source); ask(); };
+    const start = () => { home(); source.draw(stage.source); return ask(); };
     stage.reset = start;
     const redraw = () => stage.changed(stage.made);
     const numbers = Array.from({length: groups}, (_, g) => `${g + 1}`);
@@ -155,7 +155,7 @@
     const tell = () => { stiffness.textContent = `stiffness of the drawn spline: ${stiff.toFixed(4)}`; };
     tell();
     const parts = stage.controls(play, start);
-    start();
+    await start();
     animlib.stage = stage;  // for tests
     return make('div', {class: 'explorer'},
       parts.sources,

@@ -69,60 +69,73 @@
 
     // Sources, clip and time as controls; `play(i)` shows frame i of the clip.
     controls(play, changedSource) {
-      const {clip} = this.data;
-      const slider = make('input', {
-        type: 'range', min: 0, max: clip.frames - 1, value: 0, 'aria-label': 'frame of the clip',
-      });
-      let timer = null;
       const driving = new animlib.Panel('driving clip', this.size);
-      const show = i => {
-        slider.value = i;
-        const frame = make('canvas', {width: this.size, height: this.size});
-        frame.getContext('2d').drawImage(this.strip, -i * this.size, 0);
-        driving.draw(frame);
-      };
-      const stop = () => {
-        clearInterval(timer);
-        timer = null;
-        toggle.textContent = '▶ play';
-      };
-      const toggle = button('▶ play', () => {
-        if (timer) { stop(); return; }
-        toggle.textContent = '❚❚ pause';
-        timer = setInterval(() => {
-          if (this.busy) return;
-          const i = (Number(slider.value) + 1) % clip.frames;
-          show(i);
-          play(i);
-        }, 1000 / clip.fps);
-      });
-      slider.oninput = () => { stop(); show(Number(slider.value)); play(Number(slider.value)); };
-      const home = button('reset', () => { stop(); show(0); this.reset(); });
-      const row = make('div', {class: 'row thumbnails', role: 'group', 'aria-label': 'source'});
-      this.sources.forEach((image, i) => {
-        const thumb = make('img', {src: image.src, alt: ''});
-        const pick = async () => {
-          [...row.children].forEach((o, k) => o.setAttribute('aria-pressed', k === i));
-          stop();
-          show(0);
-          await this.choose(i);
-          changedSource();
-        };
-        const name = this.data.sources[i].name;
-        row.append(make('button', {
-          type: 'button', onclick: pick, 'aria-pressed': i === 0, 'aria-label': `source: ${name}`,
-        }, thumb));
+      const show = i => driving.draw(animlib.frameOf(this.strip, this.size, i));
+      const player = animlib.player(
+        this.data.clip, () => this.busy, i => { show(i); play(i); });
+      const back = () => { player.put(0); show(0); };
+      const home = button('reset', () => { back(); this.reset(); });
+      const names = this.data.sources.map(({name}) => `source: ${name}`);
+      const sources = animlib.thumbnails('source', names, this.sources, async i => {
+        back();
+        await this.choose(i);
+        changedSource();
       });
       this.timing = make('p', {class: 'timing', role: 'status'});
-      this.stop = stop;
-      show(0);
+      this.stop = player.stop;
+      back();
       return {
         driving: driving.element,
-        sources: row,
-        bar: make('div', {class: 'row'}, toggle, slider, home),
+        sources: sources.element,
+        bar: make('div', {class: 'row'}, player.toggle, player.slider, home),
         timing: this.timing,
       };
     }
+  };
+
+  // Frame i of a strip of square frames.
+  animlib.frameOf = (strip, size, i) => {
+    const frame = make('canvas', {width: size, height: size});
+    frame.getContext('2d').drawImage(strip, -i * size, 0);
+    return frame;
+  };
+
+  // Play and scrub; `show(i)` is called for every frame, but not while `busy()`.
+  animlib.player = (clip, busy, show) => {
+    const slider = make('input', {
+      type: 'range', min: 0, max: clip.frames - 1, value: 0, 'aria-label': 'frame of the clip',
+    });
+    let timer = null;
+    const stop = () => {
+      clearInterval(timer);
+      timer = null;
+      toggle.textContent = '▶ play';
+    };
+    const toggle = button('▶ play', () => {
+      if (timer) { stop(); return; }
+      toggle.textContent = '❚❚ pause';
+      timer = setInterval(() => {
+        if (busy()) return;
+        slider.value = (Number(slider.value) + 1) % clip.frames;
+        show(Number(slider.value));
+      }, 1000 / clip.fps);
+    });
+    slider.oninput = () => { stop(); show(Number(slider.value)); };
+    return {slider, toggle, stop, put: i => { stop(); slider.value = i; }};
+  };
+
+  // Images as buttons of which one is pressed.
+  animlib.thumbnails = (label, names, images, chosen) => {
+    const row = make('div', {class: 'row thumbnails', role: 'group', 'aria-label': label});
+    const press = i => [...row.children].forEach((o, k) => o.setAttribute('aria-pressed', k === i));
+    images.forEach((image, i) => {
+      const attributes = {type: 'button', 'aria-label': names[i], title: names[i]};
+      const thumb = make('button', attributes, make('img', {src: image.src, alt: ''}));
+      thumb.onclick = () => { press(i); chosen(i); };
+      row.append(thumb);
+    });
+    press(0);
+    return {element: row, press};
   };
 
   // Opens an explorer; where that fails, the still image stays, with the reason.
@@ -139,6 +152,11 @@
     } catch (error) {
       status.textContent = `The network does not run here (${error.message}); ` +
         'the image below shows what it does.';
+      if (location.protocol === 'file:') {
+        status.append(' This page was opened from a disk, and this browser may want a server: run ',
+          make('code', {}, 'python -m http.server 8000'), ' in the folder of the page and open ',
+          make('code', {}, `http://127.0.0.1:8000/${location.pathname.split('/').pop()}`), '.');
+      }
       root.dataset.ready = 'no';
       console.info(error);
     }

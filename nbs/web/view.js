@@ -3,7 +3,7 @@
 (() => {
   // An element with attributes and children.
   animlib.make = (tag, attributes = {}, ...children) => {
-    const svg = ['svg', 'circle', 'path', 'g', 'line', 'ellipse', 'rect'].includes(tag);
+    const svg = ['svg', 'circle', 'path', 'g', 'line', 'ellipse', 'rect', 'text'].includes(tag);
     const space = svg ? 'http://www.w3.org/2000/svg' : 'http://www.w3.org/1999/xhtml';
     const element = document.createElementNS(space, tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -75,17 +75,105 @@
     return made;
   };
 
+  // A share of the largest as a colour [r, g, b, opacity]: 0 is transparent, 1 is dark. Colours
+  // follow the square root, so that small shares can be told from none.
+  animlib.warm = share => {
+    const x = Math.sqrt(Math.max(0, Math.min(1, share)));
+    const to = x < 0.5 ? [[255, 196, 110], [226, 60, 50]] : [[226, 60, 50], [66, 6, 90]];
+    const part = x < 0.5 ? 2 * x : 2 * x - 1;
+    return [...to[0].map((from, c) => from + part * (to[1][c] - from)), 235 * x];
+  };
+
   // Attention as a warm veil: transparent where it is 0, opaque where it is `top`.
   animlib.heat = (values, h, w, top) => {
     const made = new ImageData(w, h);
-    for (let i = 0; i < h * w; i++) {
-      const x = Math.min(1, values[i] / top);
-      const to = x < 0.5 ? [[255, 196, 110], [226, 60, 50]] : [[226, 60, 50], [66, 6, 90]];
-      const part = x < 0.5 ? 2 * x : 2 * x - 1;
-      for (let c = 0; c < 3; c++) made.data[4 * i + c] = to[0][c] + part * (to[1][c] - to[0][c]);
-      made.data[4 * i + 3] = 235 * Math.sqrt(x);
-    }
+    for (let i = 0; i < h * w; i++) made.data.set(animlib.warm(values[i] / top), 4 * i);
     return made;
+  };
+
+  // The colour scale (a square root, as the colours), with the value of an even spread.
+  animlib.legend = (top, uniform, digits = 1) => {
+    const percent = x => `${(100 * x).toFixed(digits)} %`;
+    const scale = make('canvas', {width: 128, height: 1});
+    const values = Float32Array.from({length: 128}, (_, i) => top * (i / 127) ** 2);
+    scale.getContext('2d').putImageData(animlib.heat(values, 1, 128, top), 0, 0);
+    const mark = make('i', {style: `left:${(100 * Math.min(1, uniform / top) ** 0.5).toFixed(1)}%`});
+    return make('div', {class: 'legend'},
+      make('div', {class: 'bar'}, scale, mark),
+      make('span', {}, '0'), make('span', {}, `┃ uniform: ${percent(uniform)}`),
+      make('span', {}, percent(top)));
+  };
+
+  // A square matrix with numbered rows and columns; `chosen(row)` answers a click,
+  // `pointed(row, column)` the mouse.
+  animlib.matrix = (n, label, chosen, pointed) => {
+    const cells = [];
+    const rows = Array.from({length: n}, (_, i) => {
+      const row = make('g', {class: 'matrix-row', onclick: () => chosen(i)});
+      row.append(make('circle', {cx: 0.5, cy: i + 1.5, r: 0.28, fill: animlib.colour(i)}));
+      for (let j = 0; j < n; j++) {
+        const cell = make('rect', {
+          x: j + 1.04, y: i + 1.04, width: 0.92, height: 0.92, rx: 0.12,
+          onpointerenter: () => pointed(i, j),
+        });
+        cells.push(cell);
+        row.append(cell);
+      }
+      return row;
+    });
+    const heads = rows.map((_, j) =>
+      make('circle', {cx: j + 1.5, cy: 0.5, r: 0.28, fill: animlib.colour(j)}));
+    const numbers = {'text-anchor': 'middle', 'font-size': 0.4, fill: '#fff'};
+    const words = rows.flatMap((_, i) => [[0.5, i + 1.64], [i + 1.5, 0.64]].map(([x, y]) =>
+      make('text', {x, y, ...numbers}, `${i + 1}`)));
+    const element = make('svg',
+      {viewBox: `0 0 ${n + 1.1} ${n + 1.1}`, class: 'matrix', role: 'img', 'aria-label': label},
+      ...rows, ...heads, ...words);
+    // Values row by row, the diagonal left out; `top` has the darkest colour.
+    const draw = (values, top, row) => {
+      cells.forEach((cell, i) => {
+        const [r, g, b, a] = animlib.warm(values[i] / top);
+        const diagonal = i % (n + 1) === 0;
+        cell.setAttribute('fill', diagonal ? '#8883' : `rgb(${r} ${g} ${b} / ${a / 255})`);
+      });
+      rows.forEach((o, i) => o.classList.toggle('chosen', i === row));
+    };
+    return {element, draw, say: text => element.setAttribute('aria-label', text)};
+  };
+
+  // Spearman's rank correlation of what is off the diagonals of two square matrices.
+  animlib.rankCorrelation = (a, b, n) => {
+    const ranks = values => {
+      const off = [...values].filter((_, i) => i % (n + 1));
+      return off.map(v => off.reduce((sum, x) => sum + (x < v) + (x === v) / 2, -0.5));
+    };
+    const [x, y] = [a, b].map(values => {
+      const found = ranks(values);
+      const mean = found.reduce((sum, v) => sum + v, 0) / found.length;
+      return found.map(v => v - mean);
+    });
+    const dot = (u, v) => u.reduce((sum, value, i) => sum + value * v[i], 0);
+    return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y)) || 0;
+  };
+
+  // An asynchronous function of which only the newest request waits: older ones are dropped.
+  animlib.newest = work => {
+    let waiting = null;
+    let busy = false;
+    return async value => {
+      waiting = [value];
+      if (busy) return;
+      busy = true;
+      try {
+        while (waiting) {
+          const [next] = waiting;
+          waiting = null;
+          await work(next);
+        }
+      } finally {
+        busy = false;
+      }
+    };
   };
 
   // A square with a canvas, an overlay in the model's coordinates, and a caption.
@@ -97,11 +185,14 @@
       const box = `${-edge} ${-edge} ${2 * edge} ${2 * edge}`;
       this.overlay = make('svg', {viewBox: box});
       this.caption = make('figcaption', {}, caption);
-      const square = make('div', {class: 'square'}, this.canvas, this.overlay);
-      this.element = make('figure', {}, square, this.caption);
+      this.square = make('div', {class: 'square'}, this.canvas, this.overlay);
+      this.element = make('figure', {}, this.square, this.caption);
     }
 
-    say(caption) { this.caption.textContent = caption; }
+    say(caption) {
+      this.caption.textContent = caption;
+      this.canvas.setAttribute('aria-label', caption);
+    }
 
     draw(what, ...veils) {
       const pen = this.canvas.getContext('2d');
@@ -125,8 +216,9 @@
     }
   };
 
-  // A disc that is dragged, or moved by the arrow keys; `moved` is called with its new place.
-  animlib.handle = (panel, label, colour, radius, moved, chosen = () => {}) => {
+  // A disc that is dragged, or moved by the arrow keys (`unit` far; five times that with Shift);
+  // `moved` is called with its new place.
+  animlib.handle = (panel, label, colour, radius, moved, chosen = () => {}, unit = 0.02) => {
     const disc = make('circle', {
       r: radius, fill: colour, class: 'handle', tabindex: 0, role: 'button', 'aria-label': label,
     });
@@ -151,7 +243,7 @@
       const step = steps[event.key];
       if (!step) return;
       event.preventDefault();
-      const far = event.shiftKey ? 0.1 : 0.02;
+      const far = event.shiftKey ? 5 * unit : unit;
       moved(xy.map((x, i) => Math.max(-1, Math.min(1, x + far * step[i]))));
     };
     panel.overlay.append(disc);

@@ -17,6 +17,7 @@ from animlib.cli import main
 from animlib.core import InputError
 from animlib.run.links import LIGHT, Site, broken_links, loaded_from_elsewhere, weights
 from animlib.run.site import build_site
+from animlib.run.web import live_pages
 
 pytest.importorskip("sphinx", reason='the site is not wanted here: pip install -e ".[docs]"')
 CHAPTER = "01_second/010_affine.html"
@@ -145,6 +146,40 @@ def test_a_missing_tool_is_named(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().err
     assert "expected furo, found none" in said and '".[docs]"' in said and said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_pages_are_given_or_made_and_not_both(tmp_path, capsys):
+    out, live = tmp_path / "site", tmp_path / "live"
+    words = ["docs", "--out", str(out), "--explorers"]
+    assert main([*words, "--live", str(live)]) == 2
+    said = capsys.readouterr().err
+    assert f"found both ({live})" in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_pages_of_networks_want_npm(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("ANIMLIB_DATA", str(tmp_path / "data"))
+    assert main(["docs", "--out", str(tmp_path / "site"), "--explorers"]) == 2
+    said = capsys.readouterr().err
+    assert "expected the program npm, found none; install Node.js" in said
+    assert "--from" not in said and said.count("\n") == 1
+    assert not (tmp_path / "site").exists() and not list((tmp_path / "data").iterdir())
+
+
+def test_pages_of_networks_are_in_the_site(project, tmp_path, monkeypatch):
+    def made(out) -> Path:
+        out.mkdir()
+        for name in ("index", "anchors"):
+            (out / f"{name}.html").write_text(f"<!doctype html><title>The {name}</title>")
+        return out
+
+    monkeypatch.setattr("animlib.run.web.build_explorers", made)
+    with live_pages("", explorers=True) as live:
+        site = build_site(tmp_path / "site", live, root=project)
+    assert not live.exists()
+    page = text(site, "live.html")
+    assert 'src="live/anchors.html"' in page and 'src="live/index.html"' not in page
 
 
 def without(missing: str):

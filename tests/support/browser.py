@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import pytest
@@ -23,10 +24,9 @@ SECONDS = 1000  # playwright counts in milliseconds
 REQUIRED = "ANIMLIB_BROWSER_REQUIRED"  # in the environment: tests in a browser may not be skipped
 
 
-@pytest.fixture
-def browser():
-    "A browser without a window."
-    leave_out = pytest.fail if os.environ.get(REQUIRED) else pytest.skip
+@contextmanager
+def chromium(leave_out):
+    "A browser without a window; `leave_out` is called with the reason where there is none."
     if find_spec("playwright") is None:
         leave_out("playwright is not installed: pip install playwright")
     found = [path for path in map(shutil.which, BROWSERS) if path]
@@ -38,6 +38,13 @@ def browser():
         running = session.chromium.launch(executable_path=found[0], args=FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture
+def browser():
+    "A browser without a window."
+    with chromium(pytest.fail if os.environ.get(REQUIRED) else pytest.skip) as running:
+        yield running
 
 
 class Page:
