@@ -79,7 +79,7 @@ def identity_groups(
         sources = [others[i % len(others)] for i in range(n)]  # a short clip gives some twice
         start = int(clips.offsets[clip])
         rows.append([start + t for t in (*sources, driving)])
-    table = rearrange(torch.tensor(rows, device=clips.array.device), "b n -> n b")
+    table = rearrange(torch.tensor(rows, device=clips.device), "b n -> n b")
     frames = rearrange(clips.images(table, generator, device), "n b c h w -> b n c h w")
     return frames[:, :-1], frames[:, -1]
 
@@ -121,7 +121,7 @@ class ByIdentity:
         device=None,  # where the floats go
     ) -> tuple[Tensor, Tensor]:  # source, driving: float `[b,3,h,w]`
         "Random pairs of frames of one clip each: identities uniformly, their clips uniformly."
-        home = generator.device if generator else self.clips.array.device
+        home = generator.device if generator else self.clips.device
         counts, offsets, order = (x.to(home) for x in (self.counts, self.offsets, self.order))
         identity = torch.randint(len(self), (batch,), generator=generator, device=home)
         which = torch.rand(batch, generator=generator, device=home) * counts[identity]
