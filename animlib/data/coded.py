@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core import InputError
 from ..media.decode import CAUSES, open_container, reason, video_track
 from ..media.encode import Coding, ContainerEncoder
 from ..media.files import DAMAGED, file_error
@@ -44,7 +43,9 @@ class ClipCoding:
 _ONE_THREAD = ("threads", "1")  # several clips are coded at a time
 CODINGS = {
     "mp4": ClipCoding(
-        "mp4", Coding("libx264", options=(("g", str(KEY_EVERY)), _ONE_THREAD)), KEY_EVERY
+        "mp4",
+        Coding("libx264", options=(("crf", "21"), ("g", str(KEY_EVERY)), _ONE_THREAD)),
+        KEY_EVERY,
     ),
     "jpeg": ClipCoding("mov", Coding("mjpeg", "yuvj444p", (_ONE_THREAD,)), 1),
 }
@@ -102,7 +103,7 @@ def _pick(container, track, times: Sequence[int], fps: float) -> dict[int, np.nd
             if last >= t:
                 break
         if last != t:
-            raise InputError(f"frame {t}")
+            raise ValueError(f"no frame {t}")
         found[t] = frame.to_ndarray(format="rgb24")
     return found
 
