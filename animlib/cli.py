@@ -26,6 +26,7 @@ from animlib.run.commands import (
     path,
     steps,
 )
+from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
 
 # %% ../nbs/13_runs/139_cli.ipynb #c16
@@ -157,25 +158,6 @@ def _add_export(subparsers):
     add("--weights", default="float32", choices=kinds, help="as they are stored (float32)")
 
 
-def _add_data(subparsers):
-    summary = "get an open set or published weights, or say what is wrong with a folder of videos"
-    example = (
-        "animlib data get fluent\n         animlib data check videos/\n"
-        "         animlib data pack fluent:people --size 128 --out people.pack"
-    )
-    add = add_command(subparsers, "data", commands.data_command, summary, example)
-    add("what", choices=["get", "check", "pack"], help="get, check, pack")
-    name = "get: a name, left out: lists them; check: a folder of videos; pack: a data set"
-    add("name", nargs="?", type=path, help=name)
-    add(
-        "--from", dest="start", type=path, metavar="FOLDER", help="get: the files are there already"
-    )
-    add("--out", type=path, metavar="FILE", help="pack: clips for training, as one file")
-    add("--size", type=count, metavar="N", help="pack: side of the frames, px (the data set's)")
-    size = "pack: frames are left out to stay below it (64)"
-    add("--megabytes", type=count, default=64, metavar="N", help=size)
-
-
 def _add_run(subparsers):
     summary = "execute a notebook with papermill"
     add = add_command(subparsers, "run", commands.run_command, summary)
@@ -230,7 +212,7 @@ _COMMANDS = (
     _add_reconstruct,
     _add_convert,
     _add_export,
-    _add_data,
+    add_data,
     _add_run,
     _add_explore,
     _add_models,

@@ -55,10 +55,14 @@ def _own(filling: Filling) -> Iterator[None]:
         raise file_error(
             out, f"a folder of {json.dumps(wanted)}", found[:100], "name another --out"
         )
-    with FolderLock(out, "data set"):
+    lock = FolderLock(out, "data set")
+    lock.acquire()
+    try:
         sweep_strays(out, owned=True)
         yield
-    (out / ".lock").unlink(missing_ok=True)
+    finally:
+        lock.release()
+        (out / ".lock").unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
