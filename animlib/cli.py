@@ -26,6 +26,7 @@ from animlib.run.commands import (
     path,
     steps,
 )
+from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
 
 # %% ../nbs/13_runs/139_cli.ipynb #c16
@@ -134,6 +135,22 @@ def _add_reconstruct(subparsers):
     add("--device", **_DEVICE)
 
 
+def _add_evaluate(subparsers):
+    summary = "animate the pairs of a list, and measure what needs no true answer"
+    example = "animlib evaluate --model fomm-vox.safetensors --data vox/ --pairs pairs.csv"
+    add = add_command(subparsers, "evaluate", commands.evaluate_command, summary, example)
+    add("--model", required=True, type=path, help="a name of the zoo, a .safetensors, or a run")
+    add("--data", required=True, type=path, help="a folder of videos, or of coded clips")
+    listed = "source,driving[,frame] in each line (pairs.csv in the folder)"
+    add("--pairs", type=path, metavar="CSV", help=listed)
+    lost = "leave out pairs whose clips are not there"
+    add("--skip-missing", action="store_true", help=lost)
+    add("--out", type=path, metavar="DIR", help="folder (runs/evaluate-MODEL)")
+    add("--limit", type=count, default=0, metavar="N", help="pairs at most")
+    add("--mode", default="relative", help="relative, absolute or disentangled (relative)")
+    add("--device", **_DEVICE)
+
+
 def _add_convert(subparsers):
     summary = "make an official checkpoint one of ours"
     add = add_command(subparsers, "convert", commands.convert_command, summary)
@@ -155,25 +172,6 @@ def _add_export(subparsers):
     add("--out", required=True, type=path, metavar="DIR", help="folder to write: new, or empty")
     kinds = ["float32", "float16"]
     add("--weights", default="float32", choices=kinds, help="as they are stored (float32)")
-
-
-def _add_data(subparsers):
-    summary = "get an open set or published weights, or say what is wrong with a folder of videos"
-    example = (
-        "animlib data get fluent\n         animlib data check videos/\n"
-        "         animlib data pack fluent:people --size 128 --out people.pack"
-    )
-    add = add_command(subparsers, "data", commands.data_command, summary, example)
-    add("what", choices=["get", "check", "pack"], help="get, check, pack")
-    name = "get: a name, left out: lists them; check: a folder of videos; pack: a data set"
-    add("name", nargs="?", type=path, help=name)
-    add(
-        "--from", dest="start", type=path, metavar="FOLDER", help="get: the files are there already"
-    )
-    add("--out", type=path, metavar="FILE", help="pack: clips for training, as one file")
-    add("--size", type=count, metavar="N", help="pack: side of the frames, px (the data set's)")
-    size = "pack: frames are left out to stay below it (64)"
-    add("--megabytes", type=count, default=64, metavar="N", help=size)
 
 
 def _add_run(subparsers):
@@ -232,9 +230,10 @@ _COMMANDS = (
     _add_animate,
     _add_train,
     _add_reconstruct,
+    _add_evaluate,
     _add_convert,
     _add_export,
-    _add_data,
+    add_data,
     _add_run,
     _add_explore,
     _add_models,

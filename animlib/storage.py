@@ -11,6 +11,7 @@ __all__ = [
     "writing",
     "write_atomic",
     "new_folder",
+    "scratch",
     "digest",
     "sha256",
     "strays",
@@ -190,6 +191,20 @@ def new_folder(
             publish(folder, path)
         finally:
             remove(folder)
+
+
+# %% ../nbs/00_foundations/001b_storage.ipynb #nf6
+@contextmanager
+def scratch(
+    folder: Path,  # is there
+) -> Iterator[Path]:
+    "A temporary folder in another one; nothing is left of it."
+    work = temporary_name(folder / "work")
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        remove(work)
 
 
 # %% ../nbs/00_foundations/001b_storage.ipynb #s25

@@ -98,7 +98,7 @@ class Clips:
 
     def __repr__(self) -> str:
         rows, columns = self.size
-        return f"Clips: {len(self)} clips, {len(self.array)} frames of {rows}x{columns}"
+        return f"Clips: {len(self)} clips, {self.n_frames} frames of {rows}x{columns}"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -107,9 +107,24 @@ class Clips:
         return rows, columns
 
     @property
+    def n_frames(self) -> int:
+        "Frames of all clips together."
+        return int(self.lengths.sum())
+
+    @property
+    def channels(self) -> int:
+        "Of the stored frames: 3, or 4 with alpha."
+        return self.array.shape[-1]
+
+    @property
     def has_alpha(self) -> bool:
         "Whether a ground is put behind the frames."
-        return self.array.shape[-1] == 4
+        return self.channels == 4
+
+    @property
+    def device(self) -> torch.device:
+        "Where the bytes are."
+        return self.array.device
 
     def stored(
         self,
@@ -168,7 +183,7 @@ class Clips:
         reverse: bool = True,  # half of the pairs run backwards in time
     ) -> tuple[Tensor, Tensor]:  # source, driving: float `[b,3,h,w]`, channels-last
         "Random pairs of frames of one clip each: clips uniformly, frames with replacement."
-        drawn_on = generator.device if generator else self.array.device
+        drawn_on = generator.device if generator else self.device
         clip = torch.randint(len(self), (batch,), generator=generator, device=drawn_on)
         return self.pairs_of(clip, generator, device, reverse)
 
@@ -180,7 +195,7 @@ class Clips:
         reverse: bool = True,  # half of the pairs run backwards in time
     ) -> tuple[Tensor, Tensor]:  # source, driving: float `[b,3,h,w]`, channels-last
         "Random pairs of frames of given clips, with replacement."
-        home = self.array.device
+        home = self.device
         time = torch.rand(2, len(clip), generator=generator, device=clip.device)
         clip = clip.to(home, non_blocking=True)
         time = time.to(home, non_blocking=True)
@@ -200,7 +215,7 @@ class Clips:
         "Frames for training: what has the same place in a batch has the same random ground."
         ground = torch.tensor(WHITE)
         if self.has_alpha:
-            drawn_on = generator.device if generator else self.array.device
+            drawn_on = generator.device if generator else self.device
             ground = draw_grounds(rows.shape[-1], generator, drawn_on)
         return compose(self.array[rows], ground, device)
 

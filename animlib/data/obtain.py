@@ -31,9 +31,8 @@ from animlib.storage import (
     FolderLock,
     digest,
     publish,
-    remove,
+    scratch,
     sweep_strays,
-    temporary_name,
     user_path,
     writing,
 )
@@ -146,17 +145,6 @@ _NPM = "install Node.js, which brings npm, or give the archives by --from FOLDER
 _GIT = "install git, or clone the repository elsewhere and give it by --from FOLDER"
 
 
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    "A temporary folder in another one; nothing is left of it."
-    work = temporary_name(folder / "work")
-    work.mkdir()
-    try:
-        yield work
-    finally:
-        remove(work)
-
-
 def _expect_integrity(archive: Archive, path: Path):
     "Raise InputError where an archive is not the one that the table names."
     if base64.b64encode(digest(path, "sha512")).decode() != archive.integrity:
@@ -186,7 +174,7 @@ def take_archive(
     remedy: str = _NPM,  # what to do where there is no npm, for messages
 ):
     "The wanted files of an npm package, whole or not at all."
-    with _scratch(place.parent) as work:
+    with scratch(place.parent) as work:
         path = _npm_archive(archive, work, start, remedy)
         _expect_integrity(archive, path)
         files = work / "files"
@@ -225,7 +213,7 @@ def _gifs(wanted: OpenSet, clone: Path, name: str) -> list[Path]:
 
 def _take_clone(wanted: OpenSet, part: Path, start: "Path|None", say: Callable):
     "The gifs and the licence of a clone, new or the user's own."
-    with _scratch(part) as work:
+    with scratch(part) as work:
         clone = start or work / "clone"
         if start is None:
             say(f"{wanted.name}: by git")

@@ -216,7 +216,7 @@ def _index_of(source, groups: dict[str, Clips], every: int) -> dict[str, Any]:
         format=FORMAT,
         data="/".join(Path(source.title).parts[-2:]),  # a file travels, its path does not
         size=groups["train"].size,
-        channels=groups["train"].array.shape[-1],
+        channels=groups["train"].channels,
         every=every,
         names=empty | {name: clips.names for name, clips in groups.items()},
         lengths=empty | kept,

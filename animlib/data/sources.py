@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 # %% ../../nbs/01_data/019_data.sources.ipynb #c02
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -28,7 +28,9 @@ from .clips import Clips
 from .emoji_clips import EmojiSet, emoji_clips, emoji_transfers, read_address
 from .folder import open_folder
 from .pack import Pack
+from .pairs import PairList
 from .sprites import moves, sprite_clips, sprite_transfers
+from .store import is_store, open_store
 from .toy import FAMILIES, ToyClips, split_seed
 from .toy import clips as draw_clips
 from ..ranges import Count, Side, checked
@@ -52,6 +54,7 @@ class DataSource:
         n_clips: int = 1000,  # of a data set that is drawn
         n_frames: int = 16,  # of each drawn clip
         progress: bool = True,  # show a bar
+        pairs: PairList | None = None,  # which clips of a folder are its transfers
     ):
         self.name = name
         self.address = address
@@ -59,6 +62,7 @@ class DataSource:
         self.n_clips = n_clips
         self.n_frames = n_frames
         self.progress = progress
+        self.pairs = pairs
         self._opened: dict[tuple, Clips] = {}
         self.check_address()
 
@@ -83,14 +87,18 @@ class DataSource:
         "The clips of a split; the same object for the same question."
         question = (split, limit, n_frames)
         if question not in self._opened:
-            self._opened[question] = self.open_clips(*question)
+            clips = self.open_clips(*question)
+            is_whole = limit is None or self.is_drawn  # drawn ones are as many as they are
+            self._opened[question] = clips if is_whole else clips.first(limit)
         return self._opened[question]
 
     def transfers(
         self,
         n: int,  # pairs of unseen identities
-    ) -> list[tuple[Tensor, Tensor]]:  # (driving clip, true clip) `[t,3,h,w]` each, in [0,1]
-        "One identity's motion and the true answer for another; empty where it is not known."
+    ) -> Sequence[tuple[Tensor, Tensor]]:  # (driving clip, true clip) `[t,3,h,w]`, in [0,1]
+        """One identity's motion and the true answer for another, or as much as is known of it.
+
+        Of pairs that a list names that is one frame, the source; empty without pairs."""
         return []
 
     def truth(
@@ -172,11 +180,20 @@ class SpriteSource(DataSource):
 
 
 class FolderSource(DataSource):
-    "A folder of videos, decoded once (see `open_folder`)."
+    "A folder of videos, decoded once (`open_folder`), or a store, decoded as asked (`open_store`)."
 
     def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
-        clips = open_folder(self.address, split, self.size or None)
-        return clips if limit is None else clips.first(limit)
+        opened = open_store if is_store(self.address) else open_folder
+        return opened(self.address, split, self.size or None)
+
+    def transfers(self, n: int) -> Sequence[tuple[Tensor, Tensor]]:
+        folder = Path(self.address).expanduser()
+        pairs = self.pairs or PairList.of(folder)
+        if pairs is None:
+            return []
+        has_test = is_store(folder) or (folder / "test").is_dir()
+        clips = self.clips("test") if has_test else open_folder(folder, None, self.size or None)
+        return pairs.find(clips).first(n)
 
 
 # %% ../../nbs/01_data/019_data.sources.ipynb #e02
@@ -195,8 +212,7 @@ class EmojiSource(DataSource):
         return self.name.partition("=")[0]  # where the files are says nothing
 
     def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
-        clips = emoji_clips(self._wanted, split, self.size)
-        return clips if limit is None else clips.first(limit)
+        return emoji_clips(self._wanted, split, self.size)
 
     def transfers(self, n: int) -> list[tuple[Tensor, Tensor]]:
         return emoji_transfers(self._wanted, n, self.size)
@@ -251,10 +267,13 @@ def open_source(
     n_clips: Count = 1000,  # of a data set that is drawn
     n_frames: Count = 16,  # of each drawn clip
     progress: bool = True,  # show a bar
+    pairs: PairList | None = None,  # which clips of a folder are its transfers; None: its pairs.csv
 ) -> DataSource:
     "A data set by its name."
     cls, address = _kind(str(spec))
-    return cls(str(spec), address, size, n_clips, n_frames, progress)
+    if pairs is not None and not issubclass(cls, FolderSource):
+        raise InputError(f"pairs: expected a folder of videos, found {spec}; leave them out")
+    return cls(str(spec), address, size, n_clips, n_frames, progress, pairs)
 
 
 # %% ../../nbs/01_data/019_data.sources.ipynb #k02
@@ -270,8 +289,7 @@ class PackSource(DataSource):
         return f"{self.pack.index.data} (packed)"
 
     def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
-        clips = self.pack.clips(split)
-        return clips if limit is None else clips.first(limit)
+        return self.pack.clips(split)
 
     def transfers(self, n: int) -> list[tuple[Tensor, Tensor]]:
         return self.pack.transfers(n)

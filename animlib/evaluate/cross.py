@@ -46,7 +46,9 @@ def transfer_clip(
 
 def transfer_metrics(
     model,  # Animator
-    pairs: list[tuple[Tensor, Tensor]],  # driving video, true video: from `DataSource.transfers`
+    pairs: Sequence[
+        tuple[Tensor, Tensor]
+    ],  # driving video, true video: from `DataSource.transfers`
     mode: str = "relative",  # one of `transfer.MODES`
     evaluator: Evaluator | None = None,  # for akd (px) and aed
     from_best: bool = False,  # as `transfer_clip`
@@ -95,12 +97,12 @@ def _ways(model, video: Tensor) -> dict[str, tuple[str, bool]]:
 
 def cross_metrics(
     model,  # Animator
-    pairs: list[tuple[Tensor, Tensor]],  # as `transfer_metrics`
+    pairs: Sequence[tuple[Tensor, Tensor]],  # as `transfer_metrics`
     evaluator: Evaluator | None = None,  # as `transfer_metrics`
-) -> dict[str, float]:  # absolute_l1_ratio, relative_l1_ratio, ...; empty without pairs
+) -> dict[str, float]:  # absolute_l1_ratio, relative_l1_ratio, ...; empty without true answers
     "Every way that the model has, each number as a share of the better trivial answer."
     shares = {}
-    if not pairs:
+    if not pairs or len(pairs[0][1]) < 2:  # of pairs of a list only the source is known
         return shares
     for way, (mode, from_best) in _ways(model, pairs[0][0]).items():
         found = transfer_metrics(model, pairs, mode, evaluator, from_best)

@@ -13,6 +13,7 @@ __all__ = [
     "frame_delay",
     "AnimationEncoder",
     "Container",
+    "Coding",
     "pad_to_even",
     "ContainerEncoder",
     "open_encoder",
@@ -145,7 +146,19 @@ CONTAINERS = {
     "mkv": Container("matroska", "libx264", "aac", ("aac", "mp3", "opus", "vorbis", "flac")),
     "webm": Container("webm", "libvpx-vp9", "libopus", ("opus", "vorbis")),
 }
+
+
+@dataclass(frozen=True)
+class Coding:
+    "How the images of a container are coded."
+
+    codec: str  # FFmpeg's name of it
+    pixels: str = "yuv420p"  # FFmpeg's name of the layout; 444: colours in full resolution
+    options: tuple[tuple[str, str], ...] = ()  # of the codec, beside the usual ones
+
+
 _QUALITY = {
+    "mjpeg": {"qmin": "3", "qmax": "3"},
     "libx264": {"crf": "18", "preset": "veryfast"},
     "libvpx-vp9": {"crf": "28", "b:v": "0", "deadline": "realtime", "cpu-used": "6"},
 }
@@ -169,13 +182,15 @@ class ContainerEncoder(Encoder):
         kind: str,  # a key of CONTAINERS
         fps: float,  # frames per second
         sound=None,  # file with sound
+        coding: Coding | None = None,  # of the images; None: that of the container
     ):
         self.container = CONTAINERS[kind]
+        self.coding = coding or Coding(self.container.codec)
         options = {"movflags": "faststart"} if kind in ("mp4", "mov") else {}
         self.output = av.open(str(path), "w", format=self.container.format, options=options)
         self.rate = Fraction(fps).limit_denominator(1001)
-        codec = self.container.codec
-        quality = _QUALITY[codec]
+        codec = self.coding.codec
+        quality = _QUALITY[codec] | dict(self.coding.options)
         self.stream: Any = self.output.add_stream(codec, rate=self.rate, options=quality)
         self.stream.codec_context.colorspace = 6
         self.sound = sound
@@ -185,7 +200,7 @@ class ContainerEncoder(Encoder):
     def _start(self, frame: np.ndarray):
         "What has to be known before the first frame is written."
         self.stream.height, self.stream.width = frame.shape[:2]
-        self.stream.pix_fmt = "yuv420p"
+        self.stream.pix_fmt = self.coding.pixels
         if self.sound is not None:
             kind = self.container
             self.sound_track = SoundTrack(self.sound, self.output, kind.sound_codec, kind.holds)

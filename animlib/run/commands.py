@@ -23,6 +23,7 @@ __all__ = [
     "run_of",
     "train_command",
     "reconstruct_command",
+    "evaluate_command",
     "convert_command",
     "data_command",
     "export_command",
@@ -224,6 +225,27 @@ def reconstruct_command(args: Namespace):
     print(f"{out}{os.sep}metrics.json")
 
 
+def evaluate_command(args: Namespace):
+    "A list of pairs, animated and measured."
+    from animlib.evaluate.pairs import evaluate_pairs
+
+    out = args.out or Path("runs") / f"evaluate-{Path(args.model).stem}"
+    metrics = evaluate_pairs(
+        args.model,
+        args.data,
+        out,
+        args.pairs,
+        args.limit,
+        args.mode,
+        args.device,
+        args.skip_missing,
+        show_progress(),
+    )
+    for name, value in metrics.items():
+        print(f"{name}: {value:.5g}")
+    print(f"{out}{os.sep}metrics.json")
+
+
 def convert_command(args: Namespace):
     "An official checkpoint as one of ours."
     from animlib.zoo.convert import convert
@@ -232,46 +254,22 @@ def convert_command(args: Namespace):
     print(f"{args.out}: converted; animlib animate --model {args.out} animates with it")
 
 
-def _check_data(folder: str) -> int:
-    "What is wrong with a folder of videos; 1 when something is."
-    from animlib.data.check import check_folder
-
-    report = check_folder(folder)
-    print(*report.lines(), sep="\n")
-    return 0 if report.ok else 1
-
-
-def _pack_data(args: Namespace) -> int:
-    "A data set as one file."
-    from animlib.data.pack import write_pack
-    from animlib.data.sources import open_source
-
-    if not args.name or not args.out:
-        raise Usage("data pack: expected the name of a data set and --out FILE")
-    source = open_source(args.name, args.size, progress=show_progress())
-    file = write_pack(source, args.out, args.megabytes)
-    print(f"{file}: {file.stat().st_size / 1e6:.1f} MB; --data pack:{file} trains on it")
-    return 0
-
-
 def data_command(args: Namespace) -> int:
-    "A set or weights, or the list of them; a pack; what is wrong with a folder of videos."
-    from animlib.data.available import available, get
+    "A set, weights or the list of them; an index; a pack; what is wrong with a folder."
+    from animlib.run import data_jobs
 
+    if args.what == "get":
+        names = "start metadata out limit jobs size coding budget again".split()
+        given = {("from" if name == "start" else name): vars(args)[name] for name in names}
+        return data_jobs.get_data(args.name, given, say_progress, show_progress())
     if args.what == "pack":
-        return _pack_data(args)
-    if args.what == "check":
-        if not args.name or args.start:
-            raise Usage("data check: expected one folder of videos")
-        return _check_data(args.name)
-    if not args.name:
-        if args.start:
-            raise Usage("data get --from: expected a name; animlib data get lists the names")
-        print(*(item.line() for item in available()), sep="\n")
-        return 0
-    place, new = get(args.name, args.start, say_progress)
-    print(f"{place}: {'fetched' if new else 'already here'}")
-    return 0
+        if not args.name or not args.out:
+            raise Usage("data pack: expected the name of a data set and --out FILE")
+        return data_jobs.pack_data(args.name, args.out, args.size, args.megabytes, show_progress())
+    if not args.name or args.start:
+        raise Usage(f"data {args.what}: expected one folder of videos")
+    work = data_jobs.check_data if args.what == "check" else data_jobs.index_data
+    return work(args.name)
 
 
 def export_command(args: Namespace):

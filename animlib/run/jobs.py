@@ -31,6 +31,7 @@ from ..core import InputError
 from ..data.clips import Clips, farthest_frame
 from ..data.identities import group_sampler, training_data
 from ..data.sources import DataSource, open_source
+from ..data.store import StoredClips
 from ..domain import measure_domain
 from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
@@ -107,7 +108,8 @@ class Preview:
         clips: Clips,
         n: int = 4,  # clips in the image, spread over the data set
     ):
-        shown = [clips.video(i * len(clips) // n) for i in range(min(n, len(clips)))]
+        numbers = [i * len(clips) // n for i in range(min(n, len(clips)))]
+        shown = [clips.video(i, slice(128)) for i in numbers]  # clips may have minutes
         self.run = user_path(run, "run")
         self.source = torch.stack([video[0] for video in shown])
         self.driving = torch.stack([video[farthest_frame(video)] for video in shown])
@@ -164,20 +166,22 @@ def train(
     model = paper.build(cfg)
     adversary = adversarial_side(paper, cfg)
     _begin(model, training, init, resume and RunState(user_path(run, "run")).newest_step() > 0)
+    train_clips = source.clips("train")
     fit(
         model,
         paper.losses(cfg, discriminator=adversary.get("discriminator")),
-        training_data(source.clips("train"), training),
+        training_data(train_clips, training),
         training,
         user_path(run, "run"),
         device=device,
         data_name=source.name,
         resume=resume,
-        preview=Preview(run, source.clips("train")),
+        preview=Preview(run, train_clips),
         sampler=group_sampler if training.sources else pair_sampler,
         **adversary,
         tensorboard=tensorboard,
         progress=progress,
+        ahead=isinstance(train_clips, StoredClips),
         **_provenance(source, init),
     )
     return user_path(run, "run")

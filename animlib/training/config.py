@@ -75,6 +75,8 @@ class TrainCfg(Config):
     rotate: Annotated[float, Range(0, 180)] = 0.0  # degrees: a turn by up to this angle
     # Up to this part larger or smaller, then cropped at a random place.
     resize: Annotated[float, Range(0, 0.9)] = 0.0
+    # Processes that decode batches ahead where clips are stored as videos; 0: the training itself.
+    workers: Annotated[int, Range(0, 64)] = 2
     log_every: Steps = 50  # steps
     save_every: Steps = 500  # steps
     preview_every: Annotated[int, Range(0, 10**9)] = 500  # steps; 0: never

@@ -57,7 +57,7 @@ def read_config(file: Path) -> dict:
 
 
 # %% ../../nbs/02_training/024a_training.folder.ipynb #g09
-_FREE = ("train.log_every", "train.save_every", "train.preview_every")
+_FREE = ("train.log_every", "train.save_every", "train.preview_every", "train.workers")
 _CHANGEABLE = ("train.lr", "train.clip", "train.steps")  # with an entry in the history
 
 

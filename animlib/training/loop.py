@@ -7,6 +7,7 @@ __all__ = ["Objective", "DiscriminatorObjective", "Trainer", "fit"]
 
 # %% ../../nbs/02_training/025_training.loop.ipynb #c03
 from collections.abc import Callable, Mapping, Sized
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ..core import InputError, required
 from ..losses.reconstruction import Term, total_loss
 from ..process import Stopped, StopRequest
 from .config import TrainCfg, draw_batch, in_steps, pair_sampler
+from .feed import Feed
 from .folder import RunFolder, follow_plan, run_config
 from .optimise import Optimized, named_parts
 from .peers import Peers, make_accelerator, resumable, with_shared_norms
@@ -85,6 +87,7 @@ class Trainer:
         device="auto",
         sampler: Callable = pair_sampler,
         preview: Callable | None = None,
+        ahead: bool = False,
     ):
         self.data = data
         self.sampler = sampler
@@ -92,6 +95,7 @@ class Trainer:
         self.accelerator = make_accelerator(cfg, device)
         self.peers = Peers(self.accelerator)
         self.cfg = cfg = in_steps(cfg, _n_clips(data, cfg), self.accelerator.num_processes)
+        self.feed = Feed(sampler, data, cfg, self.accelerator.process_index, ahead)
         self.model = with_shared_norms(model, self.accelerator)
         objective = Objective(self.model, losses)
         clipped = named_parts(self.model, cfg.clip_parts)
@@ -162,7 +166,7 @@ class Trainer:
     def step(self, step: int) -> tuple[Tensor, dict[str, Tensor]]:  # loss, every term
         "One step of the model, and one of the discriminator on what the model has just made."
         self.model.set_progress(step / self.cfg.steps)
-        source, driving = self.batch(step, self.accelerator.device)
+        source, driving = self.feed.batch(step, self.accelerator.device)
         n = self.cfg.accumulate
         for one in self.all_optimized:
             one.clear()
@@ -197,7 +201,7 @@ class Trainer:
         self.folder.keep()
         if self.record is None:
             return {}
-        line = self.record.report(done, loss, log, self.optimized.lr)
+        line = self.record.report(done, loss, log, self.optimized.lr, self.feed.waited)
         if self.preview and is_due(done, self.cfg.preview_every, self.cfg.steps):
             self.preview(self.model, done)
         if is_due(done, self.cfg.save_every, self.cfg.steps):
@@ -275,15 +279,17 @@ def fit(
     discriminator_losses: Mapping[str, Term] | None = None,  # of the steps that the model makes
     tensorboard: bool = False,
     progress: bool = True,
+    ahead: bool = False,  # other processes make the batches: the clips have to be decoded
     **info,  # more for the header of the model file
 ) -> Model:  # trained, in evaluation mode, on the device
     "Train; leaves a run folder behind."
-    trainer = Trainer(model, losses, data, cfg, run, device, sampler, preview)
+    trainer = Trainer(model, losses, data, cfg, run, device, sampler, preview, ahead)
     if discriminator is not None:
         remedy = "pass discriminator_losses to fit"
         terms = required(discriminator_losses, "losses of the discriminator", remedy)
         trainer.add_discriminator(discriminator, terms)
     with resumable(trainer.folder, trainer.peers):
         trainer.open(data_name, resume, tensorboard)
-        _take_steps(trainer, progress)
+        with closing(trainer.feed):
+            _take_steps(trainer, progress)
         return trainer.finish(data_title or data_name, info)

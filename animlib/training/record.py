@@ -81,11 +81,12 @@ class Reports:
         "The first step whose loss was not finite."
         return int(self.bad_step)
 
-    def write(self, step: int, lr: float) -> dict:
-        "Means since the last report, appended to the file."
+    def write(self, step: int, lr: float, more: Mapping[str, float] = {}) -> dict:
+        "Means since the last report, and more numbers, appended to the file."
         now = time.time()
         means = {name: round(float(total) / self.count, 6) for name, total in self.sums.items()}
         numbers = {**means, "lr": lr, "steps_per_s": round(self.count / (now - self.clock), 2)}
+        numbers |= more
         line = {"step": step, **numbers}
         with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -150,13 +151,20 @@ class Record:
         self.reports.drop_after(start)
         self.state.tidy(start)  # a killed process may not have come to it
 
-    def report(self, done: int, loss: Tensor, log: Mapping[str, Tensor], lr: float) -> dict:
+    def report(
+        self,
+        done: int,  # steps
+        loss: Tensor,
+        log: Mapping[str, Tensor],
+        lr: float,
+        more: Callable[[], Mapping[str, float]] = dict,  # asked for numbers where a report is due
+    ) -> dict:
         "Add the losses of a step; the line of the report, empty where none is due."
         self.reports.add(done - 1, loss, log)
         if not is_due(done, self.cfg.log_every, self.cfg.steps):
             return {}
         self._look_at_losses()
-        return self.reports.write(done, lr)
+        return self.reports.write(done, lr, more())
 
     def save(self, done: int):
         "Save the state after `done` steps, unless that is done; what is not finite is not saved."

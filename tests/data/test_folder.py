@@ -12,7 +12,8 @@ import torch
 from videos import disc, error_line, write_splits, write_strip, write_video
 
 from animlib.data.check import check_folder
-from animlib.data.folder import open_folder, read_pairs
+from animlib.data.folder import open_folder
+from animlib.data.pairs import Pair, read_pairs
 
 
 @pytest.fixture
@@ -212,11 +213,13 @@ def test_pairs_are_read_from_a_csv(tmp_path):
     path = tmp_path / "p.csv"
     path.write_text("distance,source,driving,frame\n1, a.mp4,b.mp4,0\n")
 
-    assert read_pairs(path) == [("a.mp4", "b.mp4")]
+    assert read_pairs(path) == [Pair("a.mp4", "b.mp4")]
 
 
 BAD_CSV = {  # -> the text, and a word of the message
     "an empty name": ("source,driving\na,\n", "line 2"),
+    "no frame": ("source,driving,frame\na,b,0\na,b,x\n", "line 3"),
+    "a frame below 0": ("source,driving,frame\na,b,-1\n", "line 2"),
     "other columns": ("a,b\n1,2\n", "columns source and driving"),
     "no rows": ("source,driving\n", "rows"),
     "not there": (None, "nothing"),

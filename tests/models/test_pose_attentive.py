@@ -12,7 +12,8 @@ from PIL import Image
 from animlib import build
 from animlib.core import InputError
 from animlib.data.folder import open_folder
-from animlib.data.identities import identity_groups, identity_of
+from animlib.data.identities import identity_groups
+from animlib.data.pairs import identity_of
 from animlib.data.sources import open_source
 from animlib.data.sprites import KINDS, SHEET, sprite_clips
 from animlib.evaluate.cross import source_metrics, transfer_metrics

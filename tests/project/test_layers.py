@@ -30,27 +30,27 @@ untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
 backbones: published fetch vgg efficientnet resnet hrnet
 viz: images draw
-data: clips folder check augment identities
+data: clips folder check augment identities pairs coded store
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
 data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites
-data: obtain available emoji noto emoji_clips sheets pack sources
+data: obtain recipes cutting download filling available emoji noto emoji_clips sheets pack sources
 detectors: keypoint jacobian region groups anchors transformer tokens pose
 motion: translation affine pca tps latent attention background
 dense: blend contributions
 generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
-training: config optimise state folder record peers loop
+training: config optimise state folder record peers feed loop
 models: registry *
 zoo: old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain faces framing crop animation
-evaluate: metrics truth detectors cross tables
+evaluate: metrics truth detectors cross pairs tables
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder splines groups desk attention heads looking lookups retarget
-run: jobs reports notebooks ablate page demo bench costs
+run: jobs reports notebooks ablate page demo bench costs data_jobs
 explore: app
 run: book reference pages links gallery sources site
-run: graphs exported export scenes web commands endings plan sweep arguments
+run: graphs exported export scenes web commands endings plan sweep arguments data_arguments
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

@@ -4,8 +4,10 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,11 @@ from animlib import load
 from animlib.cli import main, parser
 from animlib.core import InputError
 from animlib.data import toy
+from animlib.data.coded import write_clip
 from animlib.data.obtain import SETS, Archive
+from animlib.data.pairs import Pair, write_pairs
+from animlib.data.recipes import COLUMNS
+from animlib.data.store import index_store
 from animlib.media.read import probe
 from animlib.media.write import Video
 from animlib.run import commands, demo, export, jobs, notebooks, site
@@ -44,13 +50,17 @@ COMMANDS = [
     "data check {clips}",
     "data pack {clips} --size 16 --out {new.pack}",
     "data get fluent --from {archives}",
+    "data get mgif --from {clips} --out {new} --size 16",
+    "data get taichi --metadata {list.csv} --out {new} --size 16",
+    "data index {coded}",
+    "evaluate --model {model} --data {coded} --pairs {pairs.csv} --out {new} --device cpu",
     "run {job.ipynb} --out {new.ipynb}",
     "demo --out {new} --actions {clips}",
     "export {model} --out {new}",
     "docs --out {new} --live {clips}",
 ]
 NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
-NO_PATHS |= {"--repository"}  # options of text
+NO_PATHS |= {"--repository", "--again", "--skip-missing"}  # options of text
 FORMS = {  # a path of the home folder, as a person in the folder `home/here` writes it
     "absolute": lambda home, name: str(home / name),
     "relative": lambda home, name: f"../{name}",
@@ -78,6 +88,17 @@ def files(tmp_path_factory, tiny_model_file):
     (home / "archives").mkdir()
     with tarfile.open(home / "archives/a-b-1.0.0.tgz", "w:gz") as archive:
         archive.add(home / "dance.gif", "package/README.md")
+    row = "vanished,0,9,0-0-32-32,25,64,64,train"
+    (home / "list.csv").write_text(",".join(COLUMNS) + f"\n{row}\n")
+    for name in ("a#1", "b#1"):
+        frames = (video * 255).byte().movedim(1, -1).numpy()
+        write_clip(home / "coded" / "test" / f"{name}.mp4", frames, 10.0)
+    index_store(home / "coded")
+    write_pairs(home / "pairs.csv", [Pair("a#1", "b#1")])
+    (home / "bin").mkdir()
+    gone = "import sys; sys.exit('ERROR: Video unavailable')"
+    (home / "bin" / "yt-dlp").write_text(f"#!{sys.executable}\n{gone}\n")
+    (home / "bin" / "yt-dlp").chmod(0o755)
     (home / "here").mkdir()
     (home / "link").symlink_to(home, target_is_directory=True)
     return home
@@ -93,6 +114,7 @@ def home(files, monkeypatch, tmp_path):
     digest = hashlib.sha512((files / "archives/a-b-1.0.0.tgz").read_bytes()).digest()
     archive = Archive("@a/b@1.0.0", 100, base64.b64encode(digest).decode())
     monkeypatch.setitem(SETS, "fluent", replace(SETS["fluent"], archives=(archive,)))
+    monkeypatch.setenv("PATH", f"{files / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(files / "here")
     return files
 
