@@ -22,6 +22,7 @@ class Result:
 
     passed: bool
     seconds: float
+    work: float  # seconds of one core, whatever else the machine did; 0: it did not end by itself
     text: str  # what it printed, the traceback of a failing cell, and its end
 
 
@@ -37,7 +38,13 @@ def run_here(path: Path, log: Path, skip: list[str], cell_seconds: int, save: bo
     passed, _ = test_nb(path, skip_flags=skip, basepath=ROOT, cell_timeout=cell_seconds, save=save)
     sys.stdout.flush()
     sys.stderr.flush()
+    work_file(log).write_text(str(sum(os.times()[:4])))
     os._exit(0 if passed else 1)  # whatever threads a notebook left running
+
+
+def work_file(log: Path) -> Path:
+    "Where a process says how long it worked, those that it started included."
+    return log.with_name(f"{log.name}.work")
 
 
 def store_plain_images():
@@ -85,5 +92,7 @@ def run(
         process.kill()
         process.join()
     printed = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    told = work_file(log)
+    work = float(told.read_text()) if told.exists() else 0.0
     passed = process.exitcode == 0
-    return Result(passed, time.time() - start, f"{printed}\n{path}: {end}")
+    return Result(passed, time.time() - start, work, f"{printed}\n{path}: {end}")
