@@ -203,8 +203,8 @@ def facts(
 ) -> str:  # Markdown
     "The lines below the title of a page."
     times = [f"Chapter {chapter.number}"] if chapter.number else []
-    times.append(f"{chapter.minutes} min to read")
-    times += [f"runs in {_seconds(seconds)}"] if seconds is not None else []
+    ran = "" if seconds is None else f", runs in {_seconds(seconds)}"
+    times.append(f"about {chapter.minutes} min to read{ran}")
     if chapter.module:
         page = relative_link(f"reference/animlib.{chapter.module}.md", chapter.place)
         times.append(f"writes [`animlib.{chapter.module}`]({page})")

@@ -28,7 +28,12 @@ def own_style(tree: ast.AST) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             found += [word.arg for word in node.keywords if word.arg in SIZES]
-        if isinstance(node, ast.Attribute) and node.attr in ("rcParams", "set_fontsize", "set_dpi"):
+        if isinstance(node, ast.Attribute) and node.attr in (
+            "rcParams",
+            "set_fontsize",
+            "set_dpi",
+            "set_size",
+        ):
             found.append(node.attr)
         if isinstance(node, ast.Import):
             found += [o.name for o in node.names if o.name == "matplotlib.pyplot"]

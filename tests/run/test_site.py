@@ -47,7 +47,7 @@ def text(site: Path, place: str) -> str:
 # ---- what is there ----
 def test_a_chapter_shows_what_readers_need(site):
     page = text(site, CHAPTER)
-    assert "Chapter 010" in page and "min to read" in page and "runs in 7 s" in page
+    assert "Chapter 010" in page and "about 1 min to read, runs in 7 s" in page
     assert 'href="../reference/animlib.motion.affine.html"' in page
     assert "nbs/01_second/010_affine.ipynb" in page and "jupyter" in page
     assert "colab.research.google.com/github/an-owner/a-name/blob/main/nbs/01_second" in page
