@@ -274,11 +274,12 @@ PLOT = [
 
 def test_a_plot_tells_its_values(browser, lab):
     opened = run_in_lab(browser, lab, *PLOT)
-    opened.page.locator(".jp-OutputArea .js-plotly-plot .main-svg").first.wait_for(
-        timeout=120 * SECONDS
-    )
+    image = opened.page.locator(".jp-OutputArea img")
+    image.hover(timeout=180 * SECONDS)  # now JupyterLab draws the plot in its place
+    plot = opened.page.locator(".jp-OutputArea .js-plotly-plot .main-svg").first
+    plot.wait_for(timeout=180 * SECONDS)
     assert "3.25" in hover_over(opened.page)
-    assert opened.page.locator(".jp-OutputArea img").count() == 0  # the image is for others
+    assert not image.is_visible()
     assert not opened.requests and not errors(opened)
 
 
