@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from ..animator import Generator
 from ..blocks import Residual, conv_block, down_block, up_block, widths
 from ..core import Flow
-from .occlusion import visible_features
+from .occlusion import hide_some, visible_features
 from ..geometry import OURS, Sampling
 from ..options import Config
-from ..ranges import Depth, Kernel, Width
+from ..ranges import Depth, Kernel, Share, Width
 
 
 # %% ../../nbs/09_tpsmm/094_generators.inpainting.ipynb #c09
@@ -31,6 +31,7 @@ class InpaintingCfg(Config):
     max_width: Width = 512
     downs: Depth = 3  # halvings
     kernel: Kernel = 7  # of the first and the last convolution
+    hide: Share = 0.0  # of the frames in training: skips show nothing, the decoder paints alone
 
 
 # %% ../../nbs/09_tpsmm/094_generators.inpainting.ipynb #c09a
@@ -50,6 +51,7 @@ class InpaintingGenerator(Generator):
         )
         self.ups = nn.ModuleList(up_block(a, b, norm) for a, b in zip(joined, channels[-2::-1]))
         self.final = nn.Conv2d(channels[0], 3, cfg.kernel, padding=cfg.kernel // 2)
+        self.hide = cfg.hide
         self.sampling = sampling
         self.stride = 2**cfg.downs
 
@@ -63,6 +65,7 @@ class InpaintingGenerator(Generator):
     def forward(self, features: tuple[Tensor, ...], flow: Flow) -> Tensor:  # `[b,3,h,w]` in [0,1]
         source, *finer, deepest = features
         x = visible_features(deepest, flow, None, self.sampling)
+        flow = hide_some(flow, self.hide if self.training else 0.0)
         for i, (blocks, up) in enumerate(zip(self.blocks, self.ups), 1):
             x = up(blocks(x))
             level = finer[-i]

@@ -52,6 +52,7 @@ class TrainCfg(Config):
     repeats: Count = 1  # how often a clip counts in an epoch
     id_sampling: bool = False  # identities are drawn, then a clip of each; an epoch counts them
     batch: Batch = 8  # pairs per process
+    accumulate: Count = 1  # equal parts of a batch, one after the other: it needs less memory
     # Source frames of every pair, 1 up to this many, the neighbours in the batch of different
     # identities (`data.identities.group_sampler`); 0: pairs of frames.
     sources: Annotated[int, Range(0, 64)] = 0
@@ -77,6 +78,19 @@ class TrainCfg(Config):
     log_every: Steps = 50  # steps
     save_every: Steps = 500  # steps
     preview_every: Annotated[int, Range(0, 10**9)] = 500  # steps; 0: never
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.batch % self.accumulate:
+            raise InputError(
+                f"option accumulate: expected a number that divides the batch of {self.batch}, "
+                f"found {self.accumulate}; change one of them"
+            )
+        if self.sources and self.accumulate > 1:
+            raise InputError(
+                "option accumulate: expected 1, because pairs with several sources learn from "
+                f"their neighbours in the batch, found {self.accumulate}; lower the batch instead"
+            )
 
     @property
     def length(self) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -68,6 +69,9 @@ def _n_clips(data, cfg: TrainCfg) -> int:
     return len(data)
 
 
+_TOTAL = "total"  # the name of the loss itself, beside those of its terms
+
+
 class Trainer:
     "The loop and what surrounds it; `fit` is the way in."
 
@@ -108,6 +112,12 @@ class Trainer:
         "Whether this process writes the files."
         return self.accelerator.is_main_process
 
+    @property
+    def all_optimized(self) -> list[Optimized]:
+        "The model, and the discriminator where there is one."
+        both = [self.optimized, self.optimized_discriminator]
+        return [one for one in both if one is not None]
+
     def add_discriminator(self, discriminator: nn.Module, losses: Mapping[str, Term]):
         "Train a discriminator beside the model, on the steps that the model makes."
         objective = DiscriminatorObjective(discriminator.requires_grad_(True), losses)
@@ -139,11 +149,9 @@ class Trainer:
 
     def _load(self):
         "The state that is there; the schedule is that of the options, which may have changed."
-        both = [self.optimized, self.optimized_discriminator]
-        optimized = [one for one in both if one is not None]
-        plans = [one.schedule.state_dict() for one in optimized]
+        plans = [one.schedule.state_dict() for one in self.all_optimized]
         self.start = self.done = self.state.load(**self.parts)
-        for one, plan in zip(optimized, plans):
+        for one, plan in zip(self.all_optimized, plans):
             follow_plan(one.adam, one.schedule, plan, self.start)
 
     def batch(self, step: int, device="cpu") -> tuple[Tensor, Tensor]:  # source, driving
@@ -154,17 +162,32 @@ class Trainer:
     def step(self, step: int) -> tuple[Tensor, dict[str, Tensor]]:  # loss, every term
         "One step of the model, and one of the discriminator on what the model has just made."
         self.model.set_progress(step / self.cfg.steps)
+        source, driving = self.batch(step, self.accelerator.device)
+        n = self.cfg.accumulate
+        for one in self.all_optimized:
+            one.clear()
+        logs = []
+        for i, part in enumerate(zip(source.chunk(n), driving.chunk(n), strict=True)):
+            logs.append(self._collect(*part, last=i == n - 1))
+        for one in self.all_optimized:
+            one.update()
+        means = {name: torch.stack([log[name] for log in logs]).mean() for name in logs[0]}
+        return means.pop(_TOTAL), means
+
+    def _collect(self, source: Tensor, driving: Tensor, last: bool) -> dict[str, Tensor]:
+        "The gradients of a part of a batch, or of the whole; its loss and every term."
         if self.discriminator is not None:
             self.discriminator.requires_grad_(False)
-        source, driving = self.batch(step, self.accelerator.device)
-        loss, log, made = self.optimized.objective(source, driving)
-        self.optimized.minimise(loss)
-        if self.discriminator is None:
-            return loss, log
+        with self.optimized.collecting(last):
+            loss, log, made = self.optimized.objective(source, driving)
+            self.optimized.collect(loss / self.cfg.accumulate)
+        if self.optimized_discriminator is None:
+            return log | {_TOTAL: loss.detach()}
         self.discriminator.requires_grad_(True)
-        own_loss, own_log = self.optimized_discriminator.objective(made)
-        self.optimized_discriminator.minimise(own_loss)
-        return loss + own_loss.detach(), log | own_log
+        with self.optimized_discriminator.collecting(last):
+            own_loss, own_log = self.optimized_discriminator.objective(made)
+            self.optimized_discriminator.collect(own_loss / self.cfg.accumulate)
+        return log | own_log | {_TOTAL: loss.detach() + own_loss.detach()}
 
     def after_step(
         self, done: int, loss: Tensor, log: Mapping[str, Tensor]

@@ -7,6 +7,7 @@ __all__ = ["named_parts", "Optimized"]
 
 # %% ../../nbs/02_training/024c_training.optimise.ipynb #c03
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from accelerate import Accelerator
@@ -54,14 +55,30 @@ class Optimized:
         "The learning rate of the next step."
         return float(self.schedule.get_last_lr()[0])
 
-    def minimise(self, loss: Tensor):
-        "One step of Adam down the gradient of this loss."
+    def clear(self):
+        "Forget the gradient of the last step."
         self.adam.zero_grad()
+
+    def collecting(self, last: bool) -> AbstractContextManager:
+        "Around a part of a batch: processes share their gradients after the last part alone."
+        return nullcontext() if last else self.accelerator.no_sync(self.objective)
+
+    def collect(self, loss: Tensor):
+        "Add the gradient of this loss to what is there."
         self.accelerator.backward(loss)
+
+    def update(self):
+        "One step of Adam down the gradient that was collected."
         if self.cfg.clip:
             self._clip(self.cfg.clip, self.cfg.clip_norm)
         self.adam.step()
         self.schedule.step()
+
+    def minimise(self, loss: Tensor):
+        "One step of Adam down the gradient of this loss."
+        self.clear()
+        self.collect(loss)
+        self.update()
 
     def _clip(self, limit: float, norm: float):
         "Shorten the gradient of all weights, or of each part that the options name."

@@ -10,7 +10,7 @@ import torch
 from animlib.animator import Model
 from animlib.core import InputError
 from animlib.losses.reconstruction import Term
-from animlib.training.config import TrainCfg, draw_batch, pair_sampler
+from animlib.training.config import TrainCfg, draw_batch, pair_sampler, plain_sampler
 from animlib.training.loop import Trainer, fit
 from animlib.training.record import Reports
 from animlib.training.state import RunState
@@ -107,6 +107,58 @@ def test_a_discriminator_has_a_rate_of_its_own(tmp_path):
     trainer.add_discriminator(torch.nn.Linear(1, 1), {})
     assert trainer.optimized.lr == 0.1
     assert trainer.optimized_discriminator.lr == 0.3
+
+
+class Columns(Frames):
+    "Frames of which each is as bright as its place in the batch."
+
+    def pairs(self, batch, generator, device, reverse=True):
+        frames = torch.linspace(0.1, 0.9, batch)[:, None, None, None].expand(batch, 3, 8, 8)
+        return frames, frames.clone()
+
+
+class Brightness(Numbers):
+    "A model whose step is how far a weight is from every frame's brightness."
+
+    def training_step(self, source, driving):
+        return (self.weight[0] - driving.mean((1, 2, 3))).square()
+
+
+def after_steps(tmp_path, accumulate: int) -> tuple:
+    "The weights of a model and of a discriminator; every loss with its terms."
+    cfg = TrainCfg(steps=3, batch=8, lr=0.1, accumulate=accumulate)
+    model = Brightness()
+    discriminator = Brightness()
+    losses = dict(near=Term(2.0, lambda made: made.mean()))
+    own = dict(own=Term(3.0, lambda made: (made.detach() * discriminator.weight[0]).mean()))
+    run = tmp_path / "run"
+    trainer = Trainer(model, losses, Columns(), cfg, run, "cpu", sampler=plain_sampler)
+    trainer.add_discriminator(discriminator, own)
+    reports = [trainer.step(step) for step in range(3)]
+    terms = [torch.stack([loss, log["near"], log["own"]]) for loss, log in reports]
+    return model.weight, discriminator.weight, torch.stack(terms)
+
+
+def test_a_batch_in_parts_is_the_same_step(tmp_path):
+    "Gradients, Adam's steps and reports of one, two and eight parts."
+    whole = after_steps(tmp_path, 1)
+    assert all((weight[0] - 1).abs() > 0.1 for weight in whole[:2])
+    for n in (2, 8):
+        for in_parts, expected in zip(after_steps(tmp_path, n), whole):
+            torch.testing.assert_close(in_parts, expected)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(batch=8, accumulate=3), "divides the batch of 8, found 3"),
+        (dict(batch=4, accumulate=0), "option accumulate of TrainCfg"),
+        (dict(batch=4, sources=2, accumulate=2), "expected 1, because pairs with several sources"),
+    ],
+)
+def test_parts_that_are_not_equal(options, message):
+    with pytest.raises(InputError, match=message):
+        TrainCfg(**options)
 
 
 # ---- batches ----

@@ -29,6 +29,7 @@ ADVERSARIAL = (
     "loss.adversarial=1",
     "loss.matching=10",
     "discriminator.sees_keypoints=true",
+    "accumulate=2",  # a batch in two parts
 )
 # Two generations in a step, and a discriminator that sees both.
 CROSS_IDENTITY = ("pose_attentive", "loss.adversarial=1", "loss.matching=2", "loss.cross_from=0")
