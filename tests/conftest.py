@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from browser import browser as browser  # a fixture
 from hardware import has_cuda
+from lab import lab as lab  # a fixture
 from project_files import ROOT
 
 # Before torch is imported anywhere, and inherited by every process that a test starts: two

@@ -266,7 +266,7 @@ def _draw_clips(model: Animator, ends: list[RebuiltClip], out: Path, device: tor
 def reconstruct(
     model: Animator | str | Path,  # or whatever `load` takes
     data: Data,  # 'toy:body', a folder with test/, or an open data set
-    out: str | os.PathLike,  # folder; gets metrics.json and images
+    out: str | os.PathLike,  # folder; gets metrics.json, clips.json (name -> ratio) and images
     limit: Limit = 0,  # test clips, 0: all of a folder, 64 of the toy world
     device: str = "auto",
     progress: bool = True,
@@ -286,5 +286,6 @@ def reconstruct(
     for name, clip in zip(("best", "worst"), ends):
         metrics |= {f"{name}_ratio": clip.ratio, f"{name}_clip": clip.name}
     _draw_clips(animator, ends, out, on)
+    save_json(out / "clips.json", {clip.name: clip.ratio for clip in rebuilt})
     save_json(out / "metrics.json", metrics)
     return metrics

@@ -98,17 +98,20 @@ def name_links(
 _PLOTLY = "application/vnd.plotly.v1+json"
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _ENDINGS = {"video/mp4": "mp4", "video/webm": "webm", "image/gif": "gif", "image/webp": "webp"}
-_INSIDE = re.compile(r"data:(video/\w+|image/(?:gif|webp));base64,([A-Za-z0-9+/=\s]{4000,})")
+_ENDINGS |= {"image/png": "png"}
+_INSIDE = re.compile(r"data:(video/\w+|image/(?:gif|webp|png));base64,([A-Za-z0-9+/=\s]{4000,})")
 _NEEDS_KERNEL = "*Interactive: it needs a kernel. Open this notebook in JupyterLab to use it.*"
 
 
 def plotly_box(
     figure: Mapping,  # as plotly stores it: data and layout
+    png: str = "",  # its image in base64, for readers without scripts; empty: none
 ) -> str:  # HTML
     "A plot as data in the page, and the box that a script draws it in."
     kept = {name: figure[name] for name in ("data", "layout") if name in figure}
     data = json.dumps(kept).replace("<", r"\u003c")
-    return f'<div class="plotly-box"><script type="application/json">{data}</script></div>'
+    still = f'<img alt="The plot, drawn" src="data:image/png;base64,{png.strip()}">' if png else ""
+    return f'<div class="plotly-box"><script type="application/json">{data}</script>{still}</div>'
 
 
 def media_as_files(
@@ -138,7 +141,7 @@ def shown_output(
     if not data:
         return dict(output)
     if _PLOTLY in data:
-        data = {"text/html": plotly_box(data[_PLOTLY])}
+        data = {"text/html": plotly_box(data[_PLOTLY], "".join(data.get("image/png", "")))}
     elif _WIDGET in data:
         shown = {kind: data[kind] for kind in data if re.match("image/|text/html", kind)}
         data = shown or {"text/markdown": _NEEDS_KERNEL}
@@ -200,8 +203,8 @@ def facts(
 ) -> str:  # Markdown
     "The lines below the title of a page."
     times = [f"Chapter {chapter.number}"] if chapter.number else []
-    times.append(f"{chapter.minutes} min to read")
-    times += [f"runs in {_seconds(seconds)}"] if seconds is not None else []
+    ran = "" if seconds is None else f", runs in {_seconds(seconds)}"
+    times.append(f"about {chapter.minutes} min to read{ran}")
     if chapter.module:
         page = relative_link(f"reference/animlib.{chapter.module}.md", chapter.place)
         times.append(f"writes [`animlib.{chapter.module}`]({page})")

@@ -179,7 +179,7 @@ def _as_colours(image: Tensor) -> np.ndarray:  # `[3,h,w]`, `[1,h,w]` or `[h,w]`
 
 def _rows_of_axes(count: int, cols: int, width: float, height: float) -> list:
     "`count` axes in rows of `cols`, each `width` x `height` inches."
-    import matplotlib.pyplot as plt
+    from animlib.viz.style import plt
 
     cols = min(cols, count)
     rows = math.ceil(count / cols)
@@ -207,7 +207,7 @@ def show(
     titles = [""] * len(images) if titles is None else titles
     for axis, image, title in zip(axes, images, titles, strict=True):
         axis.imshow(_as_colours(image), interpolation="nearest")
-        axis.set_title(title, fontsize=8)
+        axis.set_title(title)
         axis.axis("off")
     if own_figure:
         axes[0].figure.tight_layout(pad=0.2)
@@ -231,7 +231,7 @@ def panels(
     widths=None,  # inches of each; None: `height` for all
 ):  # list of matplotlib axes
     "Empty axes in one row, to be filled by `show`, `curves` and `arrows`."
-    import matplotlib.pyplot as plt
+    from animlib.viz.style import plt
 
     widths = [height] * count if widths is None else list(widths)
     figure = plt.figure(figsize=(sum(widths), height), layout="constrained")
@@ -253,12 +253,11 @@ def curves(
     for label, line in lines.items():
         x, y = line if isinstance(line, tuple) else (range(len(line)), line)
         axis.plot(x, y, label=label, lw=1)
-    axis.set_title(title, fontsize=8)
-    axis.set_xlabel(xlabel, fontsize=7)
-    axis.set_ylabel(ylabel, fontsize=7)
-    axis.tick_params(labelsize=7)
+    axis.set_title(title)
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
     axis.set_yscale("log" if log else "linear")
-    axis.legend(fontsize=7)
+    axis.legend()
     return axis
 
 
@@ -295,6 +294,6 @@ def arrows(
     units = {"angles": "xy", "scale_units": "xy", "scale": 1}
     axis.quiver(*start.unbind(-1), *shift.unbind(-1), color="C3", width=0.008, **units)
     axis.set(xlim=(-1.05, 1.05), ylim=(1.05, -1.05), aspect=(rows - 1) / (columns - 1))
-    axis.set_title(title, fontsize=8)
+    axis.set_title(title)
     axis.axis("off")
     return axis

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from browser import SECONDS, WINDOW, Page, open_file, share_changed
-from lab import run_in_lab, running_lab
+from lab import run_in_lab
+from notebook_files import write_notebook
 from project_files import ROOT
 
 
@@ -48,11 +49,6 @@ def test_a_request_would_be_seen(browser, tmp_path):
 
 
 # ---- widgets in JupyterLab ----
-@pytest.fixture
-def lab(tmp_path):
-    "A running JupyterLab with a folder and settings of its own."
-    with running_lab(tmp_path) as running:
-        yield running
 
 
 def wait_for_output(page, kind: str):
@@ -252,14 +248,50 @@ def test_the_fader_of_masks_mixes_two_panes(browser, lab):
     assert not opened.requests and not errors(opened)
 
 
+# ---- plots ----
+def hover_over(page) -> str:
+    "What stands under the pointer in the middle of a plot."
+    box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2, steps=3)
+    told = page.locator(".js-plotly-plot .hoverlayer").first
+    told.locator("text").first.wait_for(timeout=30 * SECONDS)
+    return told.inner_text()
+
+
+PLOT = [
+    "from animlib.viz.hover import hover_curves",
+    "from animlib.viz.images import curves",
+    "hover_curves(curves({'rec': ([0, 10, 20], [3.25, 3.25, 3.25])}, xlabel='step'))",
+]
+
+
+def test_a_plot_tells_its_values(browser, lab):
+    opened = run_in_lab(browser, lab, *PLOT)
+    image = opened.page.locator(".jp-OutputArea img")
+    image.hover(timeout=180 * SECONDS)  # now JupyterLab draws the plot in its place
+    plot = opened.page.locator(".jp-OutputArea .js-plotly-plot .main-svg").first
+    plot.wait_for(timeout=180 * SECONDS)
+    assert "3.25" in hover_over(opened.page)
+    assert not image.is_visible()
+    assert not opened.requests and not errors(opened)
+
+
+def test_an_exported_plot_is_an_image(browser, tmp_path):
+    notebook = write_notebook(tmp_path / "plot.ipynb", "\n".join(PLOT))
+    page_file = exported(notebook, tmp_path / "report.ipynb")
+    assert "Plotly" not in page_file.read_text()
+    context = browser.new_context(offline=True)
+    opened = Page(context, own_addresses=(page_file.as_uri(),))
+    opened.page.goto(page_file.as_uri(), wait_until="domcontentloaded")
+    assert opened.page.locator(".jp-OutputArea img").bounding_box()["width"] > 250
+
+
 # ---- without a kernel ----
-def executed_page(name: str, folder: Path) -> Path:
-    "An explorer, run by papermill and exported by nbconvert."
-    notebook = folder / f"{name}.ipynb"
-    source = ROOT / "nbs" / "explore" / f"{name}.ipynb"
-    short = ["-p", "frames", "3", "--no-progress-bar"]
+def exported(source: Path, notebook: Path, *parameters: str) -> Path:
+    "A notebook, run by papermill and exported by nbconvert."
     for command in (
-        ["papermill", str(source), str(notebook), *short],
+        ["papermill", str(source), str(notebook), *parameters, "--no-progress-bar"],
         ["nbconvert", "--to", "html", str(notebook)],
     ):
         subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
@@ -268,7 +300,8 @@ def executed_page(name: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["anchors", "masks"])
 def test_a_report_of_an_explorer_has_no_blank_cell(browser, tmp_path, name):
-    page_file = executed_page(name, tmp_path)
+    source = ROOT / "nbs" / "explore" / f"{name}.ipynb"
+    page_file = exported(source, tmp_path / f"{name}.ipynb", "-p", "frames", "3")
     cells = json.loads((tmp_path / f"{name}.ipynb").read_text())["cells"]
     shown = [cell for cell in cells if "display(" in "".join(cell["source"])]
     context = browser.new_context(offline=True)

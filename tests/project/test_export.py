@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from clean import METADATA, cleaned
 from export import export
-from fastcore.nbio import nb2str
-from nbdev.clean import clean_nb
 from notebook_files import code_cell, write_cells
 from project_files import GENERATED_MODULE, by_path, notebooks, relative
 
@@ -86,9 +85,17 @@ def test_clean_keeps_the_parameters_tag(copy):
 
 @pytest.mark.parametrize("path", by_path(notebooks()))
 def test_notebook_is_clean(path):
-    "As nbdev-clean writes it: no counters, no editor metadata, one line of source a line."
+    "No counters, no editor metadata but what JupyterLab writes, one line of source a line."
     text = path.read_text(encoding="utf-8")
-    notebook = json.loads(text)
-    clean_nb(notebook, allowed_cell_metadata_keys=["tags", "jupyter"])
-    if nb2str(notebook) != text:
-        pytest.fail(f"run: nbdev-clean --fname {relative(path)}", pytrace=False)
+    if cleaned(text) != text:
+        pytest.fail(f"run: python tests/support/clean.py {relative(path)}", pytrace=False)
+
+
+def test_what_an_editor_leaves_is_cleaned(tmp_path):
+    cell = code_cell("x = 1") | dict(execution_count=3)
+    path = write_cells(tmp_path / "a.ipynb", [cell])
+    notebook = json.loads(cleaned(path.read_text()))
+    assert notebook["cells"][0]["execution_count"] is None
+    assert notebook["metadata"] == METADATA
+    changed = json.dumps(notebook | dict(metadata=METADATA | dict(toc="x")))
+    assert json.loads(cleaned(changed)) == notebook

@@ -97,7 +97,12 @@ def test_hooks_before_a_commit_are_local():
     assert [repository["repo"] for repository in repositories] == ["local"]
     assert all(hook["language"] == "system" for hook in hooks)
     assert "://" not in text
-    wanted = ["python tests/support/export.py", "nbdev-clean", "ruff format", "ruff check"]
+    wanted = [
+        "python tests/support/export.py",
+        "python tests/support/clean.py",
+        "ruff format",
+        "ruff check",
+    ]
     for command in wanted:
         assert any(entry.startswith(command) for entry in commands), command
     words = [word for entry in commands for word in entry.split()]

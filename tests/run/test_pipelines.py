@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from executed import count_images, shown, text
+from executed import count_images, count_plots, shown, text
 
 from animlib.animation import animate
 from animlib.core import InputError
@@ -63,7 +63,7 @@ def test_train_leaves_a_run(chain):
     }
     assert read_json(run / "config.json")["model"]["n_kp"] == 4
     assert 0 < metrics["l1"] < 1 and metrics["l1_copy"] > 0 and metrics["warp_error_zero"] > 0
-    assert count_images(chain / "train.ipynb") == 2
+    assert count_images(chain / "train.ipynb") == 2 and count_plots(chain / "train.ipynb") == 1
     assert "L1, against copy" in text(chain / "train.ipynb")
 
 
@@ -72,6 +72,7 @@ def test_reconstruct_leaves_numbers_and_images(chain):
 
     assert names_in(chain / "rec") == {
         "metrics.json",
+        "clips.json",
         "comparison.png",
         "best.png",
         "worst.png",
@@ -79,7 +80,8 @@ def test_reconstruct_leaves_numbers_and_images(chain):
     }
     assert metrics["clips"] == 2 and metrics["best_ratio"] <= metrics["worst_ratio"]
     assert metrics["best_clip"] != metrics["worst_clip"]
-    assert count_images(chain / "reconstruct.ipynb") == 3
+    assert count_images(chain / "reconstruct.ipynb") == 4
+    assert count_plots(chain / "reconstruct.ipynb") == 1
     assert metrics["best_clip"] in text(chain / "reconstruct.ipynb")
 
 
@@ -161,6 +163,7 @@ def test_ablate_trains_measures_and_goes_on(tmp_path):
     # without flow nothing is read elsewhere
     assert abs(without["metrics"][0]["warp_ratio"] - 1) < 1e-3
     assert count_images(notebook) == 2 and (tmp_path / "abl" / "clips.jpg").exists()
+    assert count_plots(notebook) == 1
     assert "| no F |" in text(notebook) and "one seed" in text(notebook)
 
     execute("ablate", tmp_path, **given)
@@ -184,7 +187,8 @@ def test_compare_trains_methods_alike(comparison):
     for row in found["variants"].values():
         for metric in ("akd_ratio", "aed_ratio", "warp_ratio", "l1_ratio"):
             assert math.isfinite(row["metrics"][0][metric])
-    assert "| hdam |" in text(notebook) and count_images(notebook) == 2
+    assert "| hdam |" in text(notebook) and count_images(notebook) == 3
+    assert count_plots(notebook) == 1
     assert {"clips.jpg", "transfers.jpg", "comparison.md"} <= names_in(comparison / "cmp")
     table = (comparison / "cmp" / "comparison.md").read_text()
     assert all(word in table for word in ("2 seeds", " ± ", "sharpness", "best frame", "toy:arm"))

@@ -48,7 +48,7 @@ def text(site: Path, place: str) -> str:
 # ---- what is there ----
 def test_a_chapter_shows_what_readers_need(site):
     page = text(site, CHAPTER)
-    assert "Chapter 010" in page and "min to read" in page and "runs in 7 s" in page
+    assert "Chapter 010" in page and "about 1 min to read, runs in 7 s" in page
     assert 'href="../reference/animlib.motion.affine.html"' in page
     assert "nbs/01_second/010_affine.ipynb" in page and "jupyter" in page
     assert "colab.research.google.com/github/an-owner/a-name/blob/main/nbs/01_second" in page
@@ -85,7 +85,8 @@ def test_outputs_need_no_kernel(site):
     page = text(site, CHAPTER)
     assert "plotly-box" in page and "it needs a kernel" in page
     assert "base64" not in page and len(list((site / "media").glob("*.mp4"))) == 1
-    assert page.count("<img") >= 2  # the twin of a widget, and an image
+    assert len(list((site / "media").glob("*.png"))) == 1  # the twin of the plot
+    assert page.count("<img") >= 3  # twins of the plot and of a widget, and an image
 
 
 def test_links_are_whole_and_pages_light(site):
@@ -195,6 +196,7 @@ def test_a_chapter_in_a_browser_without_a_network(site, browser):
     page = opened.page
     page.wait_for_selector("mjx-container svg", timeout=30 * SECONDS)
     page.wait_for_selector(".plotly-box .plot svg.main-svg", timeout=30 * SECONDS)
+    assert not page.locator(".plotly-box img").count()  # the plot is in its place
     page.locator("video").scroll_into_view_if_needed()  # a video plays when it is seen
     page.wait_for_function("document.querySelector('video').currentTime > 0", timeout=20 * SECONDS)
     for width in (1320, 1400, 1600):
@@ -203,6 +205,13 @@ def test_a_chapter_in_a_browser_without_a_network(site, browser):
     loaded = "[...document.images].every(o => o.complete && o.naturalWidth)"
     assert page.evaluate(loaded)
     assert not opened.requests and not opened.problems
+
+
+def test_a_plot_is_an_image_where_no_script_runs(site, browser):
+    opened = open_file(browser, site / CHAPTER, site.as_uri(), java_script_enabled=False)
+    twin = opened.page.locator(".plotly-box img")
+    twin.scroll_into_view_if_needed()
+    assert twin.bounding_box()["width"] > 100 and not opened.page.locator(".plot").count()
 
 
 def test_search_finds_a_word(site, browser):

@@ -55,6 +55,7 @@ class Page:
         self.requests = []
         self.problems = []
         self.page = context.new_page()
+        self.page.set_default_navigation_timeout(120 * SECONDS)  # a busy machine
         self.page.on("request", self.note_request)
         self.page.on("requestfailed", lambda o: self.problems.append(f"failed: {o.url[:100]}"))
         self.page.on("console", self.note_message)

@@ -15,6 +15,14 @@ def count_images(path: Path) -> int:
     return sum("image/png" in output.get("data", {}) for output in outputs(path))
 
 
+def count_plots(path: Path) -> int:
+    "How many outputs are plots that answer the mouse; each has its image, too."
+    forms = [output.get("data", {}) for output in outputs(path)]
+    plots = [o for o in forms if "application/vnd.plotly.v1+json" in o]
+    assert all("image/png" in o for o in plots)
+    return len(plots)
+
+
 def shown(path: Path, kind: str) -> str:
     "All outputs of one kind, such as text/html, as one text."
     return "".join("".join(output.get("data", {}).get(kind, "")) for output in outputs(path))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from browser import SECONDS, WINDOW, Page
 from notebook_files import write_notebook
 from project_files import ROOT
@@ -50,6 +51,17 @@ class Lab:
             except OSError:
                 time.sleep(0.25)
 
+    def open(self, browser, name: str) -> Page:
+        "A notebook of its folder, with a kernel that has started."
+        socket_address = self.address.replace("http", "ws")
+        context = browser.new_context(viewport=WINDOW)
+        opened = Page(context, own_addresses=(self.address, socket_address))
+        opened.page.goto(f"{self.address}/lab/tree/{name}?reset")
+        opened.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=180 * SECONDS)
+        kernel_is_ready = "document.body.innerText.includes('| Idle')"
+        opened.page.wait_for_function(kernel_is_ready, timeout=180 * SECONDS)
+        return opened
+
 
 def free_port() -> int:
     "A port that nothing listens on."
@@ -87,20 +99,24 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         yield running
     finally:
         server.terminate()
-        server.wait(20)
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:  # a busy machine
+            server.kill()
+            server.wait()
+
+
+@pytest.fixture
+def lab(tmp_path):
+    "A running JupyterLab with a folder and settings of its own."
+    with running_lab(tmp_path) as running:
+        yield running
 
 
 def run_in_lab(browser, lab: Lab, *lines: str) -> Page:
     "A notebook of one cell, opened and run."
     write_notebook(lab.folder / "one.ipynb", "\n".join(lines))
-    socket_address = lab.address.replace("http", "ws")
-    context = browser.new_context(viewport=WINDOW)
-    opened = Page(context, own_addresses=(lab.address, socket_address))
-    page = opened.page
-    page.goto(f"{lab.address}/lab/tree/one.ipynb?reset")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60 * SECONDS)
-    kernel_is_ready = "document.body.innerText.includes('| Idle')"
-    page.wait_for_function(kernel_is_ready, timeout=60 * SECONDS)
-    page.locator(".jp-Notebook .jp-Cell").first.click()
-    page.keyboard.press("Shift+Enter")
+    opened = lab.open(browser, "one.ipynb")
+    opened.page.locator(".jp-Notebook .jp-Cell").first.click()
+    opened.page.keyboard.press("Shift+Enter")
     return opened

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-KERNEL = dict(name="python3", display_name="python3", language="python")
+from clean import METADATA
+
+KERNEL = METADATA["kernelspec"]
 
 
 def code_cell(source: str, number: int = 0, tags: tuple[str, ...] = (), outputs=()) -> dict:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 
 from project_files import ROOT
@@ -21,20 +22,37 @@ class Result:
 
     passed: bool
     seconds: float
+    work: float  # seconds of one core, whatever else the machine did; 0: it did not end by itself
     text: str  # what it printed, the traceback of a failing cell, and its end
 
 
-def run_here(path: Path, log: Path, skip: list[str], cell_seconds: int):
+def run_here(path: Path, log: Path, skip: list[str], cell_seconds: int, save: bool):
     "Run one notebook in this process and end it; everything that is printed goes to `log`."
     print_to(log)
     import torch
     from nbdev.test import test_nb
 
+    if save:
+        store_plain_images()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
-    passed, _ = test_nb(path, skip_flags=skip, basepath=ROOT, cell_timeout=cell_seconds)
+    passed, _ = test_nb(path, skip_flags=skip, basepath=ROOT, cell_timeout=cell_seconds, save=save)
     sys.stdout.flush()
     sys.stderr.flush()
+    work_file(log).write_text(str(sum(os.times()[:4])))
     os._exit(0 if passed else 1)  # whatever threads a notebook left running
+
+
+def work_file(log: Path) -> Path:
+    "Where a process says how long it worked, those that it started included."
+    return log.with_name(f"{log.name}.work")
+
+
+def store_plain_images():
+    "Figures of the size that they have; nbdev's own way is twice as large (retina)."
+    from execnb.shell import CaptureShell
+
+    plain = partialmethod(CaptureShell.__init__, mpl_format="png")
+    CaptureShell.__init__ = plain
 
 
 def print_to(log: Path):
@@ -61,10 +79,11 @@ def run(
     skip: list[str] = FLAGS,
     cell_seconds: int = CELL_SECONDS,
     seconds: int = NOTEBOOK_SECONDS,
+    save: bool = False,  # store the outputs in the notebook
 ) -> Result:
     "Run a notebook in a process of its own, for `seconds` at most."
     start = time.time()
-    process = processes().Process(target=run_here, args=(path, log, skip, cell_seconds))
+    process = processes().Process(target=run_here, args=(path, log, skip, cell_seconds, save))
     process.start()
     process.join(seconds)
     end = f"exit code {process.exitcode}"
@@ -73,5 +92,7 @@ def run(
         process.kill()
         process.join()
     printed = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    told = work_file(log)
+    work = float(told.read_text()) if told.exists() else 0.0
     passed = process.exitcode == 0
-    return Result(passed, time.time() - start, f"{printed}\n{path}: {end}")
+    return Result(passed, time.time() - start, work, f"{printed}\n{path}: {end}")

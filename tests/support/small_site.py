@@ -41,6 +41,16 @@ def image_file(kind: str, width: int = 120) -> bytes:
     return file.getvalue()
 
 
+def noise_file() -> bytes:
+    "An image that no format makes small, as the twin of a plot is."
+    import numpy as np
+
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (40, 120, 3), dtype="uint8")
+    Image.fromarray(noise).save(file, "PNG")
+    return file.getvalue()
+
+
 def video_file(folder: Path) -> bytes:
     "Half a second of video."
     import numpy as np
@@ -67,10 +77,11 @@ def outputs_of_every_kind(folder: Path) -> list[dict]:
     "A plot, a widget with and without a twin, a video, an image."
     video = base64.b64encode(video_file(folder)).decode()
     png = base64.b64encode(image_file("PNG")).decode()
+    twin = base64.b64encode(noise_file()).decode()
     widget = "application/vnd.jupyter.widget-view+json"
     html = f'<video muted autoplay loop src="data:video/mp4;base64,{video}"></video>'
     return [
-        output(**{"application/vnd.plotly.v1+json": PLOT}),
+        output(**{"application/vnd.plotly.v1+json": PLOT, "image/png": twin}),
         output(**{widget: dict(model_id="a"), "text/plain": "Box()"}),
         output(**{widget: dict(model_id="b"), "image/png": png}),
         output(**{"text/html": html}),

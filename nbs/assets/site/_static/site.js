@@ -13,18 +13,25 @@ function isDark() {
   return theme === "dark" || (theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
 }
 
+function hasWebGL() {
+  return Boolean(document.createElement("canvas").getContext("webgl"));
+}
+
+// Where a plot cannot be drawn, its image stays.
 function draw(box) {
   const { data, layout = {} } = JSON.parse(box.querySelector("script").textContent);
+  if (data.some((trace) => trace.type === "surface") && !hasWebGL()) return;
   const ink = isDark() ? "#ddd" : "#333";
   const clear = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true };
   const own = { ...layout, ...clear, font: { ...layout.font, color: ink }, width: undefined };
-  Plotly.react(box.querySelector(".plot"), data, own, { responsive: true, displaylogo: false });
+  const options = { responsive: true, displaylogo: false };
+  Plotly.react(box.querySelector(".plot"), data, own, options).then(() => box.querySelector("img")?.remove());
 }
 
 function drawPlots() {
   const boxes = [...document.querySelectorAll(".plotly-box")];
   if (!boxes.length) return;
-  for (const box of boxes) box.appendChild(Object.assign(document.createElement("div"), { className: "plot" }));
+  for (const box of boxes) box.prepend(Object.assign(document.createElement("div"), { className: "plot" }));
   const script = document.createElement("script");
   script.src = `${root}_static/plotly.min.js`;
   script.onload = () => {
