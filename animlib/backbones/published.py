@@ -80,9 +80,8 @@ class Published:
 
 
 # %% ../../nbs/02_training/020_backbones.published.ipynb #c06t
-_NO_IMAGENET = "train without them (pretrained=False)"
 _UNMEASURED = "leave the detector out"
-_PY311 = ("--python-version=3.11", "--implementation=cp", "--abi=cp311")
+_PY311 = ("--python-version=3.11", "--abi=cp311", "--platform=manylinux2014_x86_64")
 
 
 def _in_mediapipe(name: str, network: str, size: int, member: str, sha: str) -> Published:
@@ -91,7 +90,7 @@ def _in_mediapipe(name: str, network: str, size: int, member: str, sha: str) -> 
         package="mediapipe==0.10.14",
         digits="a807328339e7356fda0bb14df12fedbf1d33bdf81649c5f8666b0026b1cc30b4",
         member=f"mediapipe/modules/{member}.tflite",
-        tags=(*_PY311, "--platform=manylinux2014_x86_64"),
+        tags=_PY311,
     )
     return Published(name, network, "Apache-2.0", size, _UNMEASURED, wheel=wheel, sha=sha)
 
@@ -140,7 +139,7 @@ _TABLE = (
         network="HRNet-W32",
         licence="not stated (code: Apache-2.0)",
         size=0,
-        instead=_NO_IMAGENET,
+        instead="train without them (pretrained=False)",
         url="https://download.openmmlab.com/mmpose/pretrain_models/hrnet_w32-36af842e.pth",
     ),
     _in_mediapipe(
