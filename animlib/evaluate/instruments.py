@@ -71,11 +71,12 @@ def need_package(
 
 
 def version_of(*packages: str) -> str:  # 'name 1.2, other 3.4'
-    "The versions of installed packages; a stand-in without one is called so."
+    "The versions of installed packages, without what they were built for; if known."
     found = []
     for package in packages:
         try:
-            found.append(f"{package} {importlib.metadata.version(package)}")
+            version = importlib.metadata.version(package).partition("+")[0]
+            found.append(f"{package} {version}")
         except importlib.metadata.PackageNotFoundError:
             found.append(f"{package} (version not known)")
     return ", ".join(found)
