@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "Variant",
     "VARIANTS",
     "point_distance",
     "identity_distance",
@@ -14,6 +15,7 @@ __all__ = [
 
 # %% ../../nbs/12_practice/124b_evaluate.agreement.ipynb #a03
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -22,7 +24,8 @@ from ..core import InputError
 from .instruments import Embeddings, Landmarks
 
 # %% ../../nbs/12_practice/124b_evaluate.agreement.ipynb #a06
-VARIANTS = ("official", "euclidean")
+Variant = Literal["official", "euclidean"]
+VARIANTS = get_args(Variant)
 
 
 def _expect_variant(name: str, found: str):

@@ -134,6 +134,8 @@ def _published_name(name: str) -> str:
 class ShiftTolerantLpips(FeatureNetwork):
     "stLPIPS of AlexNet (Ghildyal and Liu 2022); LPIPS eq. 1 on shift-tolerant features."
 
+    has_vectors = False
+
     def __init__(
         self,
         network: ShiftTolerantAlexNet | None = None,  # None: with the published weights

@@ -196,6 +196,8 @@ class FeatureNetwork:
     "Features of frames; override `layers`, and `distance` where it is learned."
 
     card: Card
+    has_distance = True  # whether `distance` means something
+    has_vectors = True  # whether `vectors` are for Fréchet's distance
 
     def layers(
         self,

@@ -185,6 +185,8 @@ class PersonIdentity(Embedder):
 class InceptionFeatures(FeatureNetwork):
     "The features of FID, by the package torch-fidelity; their Fréchet distance is FID."
 
+    has_distance = False
+
     def __init__(self):
         module = "torch_fidelity.feature_extractor_inceptionv3"
         package = need_package(module, "torch-fidelity")
@@ -210,6 +212,8 @@ class InceptionFeatures(FeatureNetwork):
 
 class Lpips(FeatureNetwork):
     "LPIPS by its authors' package: AlexNet, version 0.1."
+
+    has_vectors = False
 
     def __init__(self):
         package = need_package("lpips", "lpips")

@@ -92,6 +92,7 @@ class Records:
             self._expect_same(finished.get("measured"))
             return
         if not self._file.is_file():
+            self._expect_empty()
             first_line = json.dumps(self.measured) + "\n"
             write_atomic(self._file, lambda path: path.write_text(first_line, encoding="utf-8"))
             return
@@ -102,6 +103,11 @@ class Records:
         self.rows = [_read(self._file, line) for line in lines]
         if whole != text:
             write_atomic(self._file, lambda path: path.write_text(whole, encoding="utf-8"))
+
+    def _expect_empty(self):
+        "InputError where rows lie that this did not write."
+        for file in self.folder.glob("clips.*"):
+            raise InputError(f"out {self.folder}: expected a new folder, found {file.name} in it")
 
     def _expect_same(self, measured):
         "InputError for the folder of another measurement."
