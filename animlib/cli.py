@@ -27,6 +27,7 @@ from animlib.run.commands import (
     steps,
 )
 from .run.endings import ending, how_to_go_on
+from .run.evaluating import add_evaluate
 
 # %% ../nbs/13_runs/139_cli.ipynb #c16
 _DEVICE = dict(default="auto", help="auto, cuda, mps or cpu (auto)")
@@ -228,6 +229,7 @@ _COMMANDS = (
     _add_animate,
     _add_train,
     _add_reconstruct,
+    add_evaluate,
     _add_convert,
     _add_export,
     _add_data,

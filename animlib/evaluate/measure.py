@@ -16,7 +16,7 @@ __all__ = [
 
 # %% ../../nbs/12_practice/126c_evaluate.measure.ipynb #m03
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -177,9 +177,9 @@ def _measure_clips(model, clips, records: Records, instruments: Sequence, progre
         records.add(dict(clip=clips.names[i], sums=sums, parts=list(parts.values())))
 
 
-def _finish(records: Records, instruments: Sequence[Instrument]) -> dict[str, Any]:
+def _finish(records: Records, instruments: Sequence[Instrument], also: Mapping) -> dict[str, Any]:
     "The table of clips, and the summary."
-    numbers = _numbers(instruments, records.rows)
+    numbers: dict[str, Any] = _numbers(instruments, records.rows)
     for instrument in instruments:
         own = instrument.card.name
         if isinstance(instrument, FeatureNetwork) and instrument.has_vectors:
@@ -188,7 +188,7 @@ def _finish(records: Records, instruments: Sequence[Instrument]) -> dict[str, An
             if len(pairs) > 1:
                 numbers[f"{own}_frechet"] = frechet_distance(pairs[:, 0], pairs[:, 1])
     table = [dict(clip=row["clip"]) | _numbers(instruments, [row]) for row in records.rows]
-    return records.finish(numbers, table)
+    return records.finish(numbers | dict(also), table)
 
 
 # %% ../../nbs/12_practice/126c_evaluate.measure.ipynb #m18
@@ -203,6 +203,7 @@ def measure(
     akd: Variant = "official",  # mean absolute coordinate difference | euclidean
     aed: Variant = "official",  # squared L2 | euclidean
     progress: bool = True,
+    also: Callable[[], Mapping] = dict,  # called in the end: numbers to stand beside
 ) -> dict[str, Any]:  # `metrics`, and `measured`: how they were made
     "Held-out clips, rebuilt from their first frames and measured by detectors."
     enough = limit or (N_MEASURED if source.is_drawn else None)
@@ -222,7 +223,7 @@ def measure(
         if records.summary is not None:
             return records.summary
         _measure_clips(model, clips, records, instruments, progress)
-        return _finish(records, instruments)
+        return _finish(records, instruments, also())
 
 
 # %% ../../nbs/12_practice/126c_evaluate.measure.ipynb #m26

@@ -47,10 +47,10 @@ inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers choice records cross tables measure
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder splines groups desk attention heads looking lookups retarget
-run: jobs reports notebooks ablate page demo bench costs
+run: jobs reports measuring notebooks ablate page demo bench costs
 explore: app
 run: book reference pages links gallery sources site
-run: graphs exported export scenes web commands endings plan sweep arguments
+run: graphs exported export scenes web commands endings plan sweep arguments evaluating
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

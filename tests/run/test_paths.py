@@ -40,6 +40,7 @@ COMMANDS = [
     f"animate {OFFICIAL} --size 64 --device cpu",
     f"train fomm --data {{clips}} --run {{new}} --init {{model}} {TRAIN}",
     "reconstruct --model {model} --data {clips} --out {new} --limit 1 --device cpu",
+    "evaluate --model {model} --data {clips} --out {new} --limit 1 --device cpu",
     "convert {good.pth.tar} --config {fomm.yaml} --out {new.safetensors}",
     "data check {clips}",
     "data pack {clips} --size 16 --out {new.pack}",
@@ -50,7 +51,7 @@ COMMANDS = [
     "docs --out {new} --live {clips}",
 ]
 NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
-NO_PATHS |= {"--repository"}  # options of text
+NO_PATHS |= {"--repository", "--detector", "--akd", "--aed"}  # options of text
 FORMS = {  # a path of the home folder, as a person in the folder `home/here` writes it
     "absolute": lambda home, name: str(home / name),
     "relative": lambda home, name: f"../{name}",
