@@ -11,6 +11,7 @@ import pickle
 
 import torch
 import torch.nn.functional as F
+from einops import repeat
 from torch import Tensor, nn
 
 from ..backbones.efficientnet import EfficientNetLite0, load_efficientnet
@@ -58,7 +59,8 @@ class BlurPool(nn.Module):
     def __init__(self, n: int):
         super().__init__()
         kernel = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("filt", (kernel[:, None] * kernel).expand(n, 1, 3, 3).clone())
+        filt = repeat(kernel[:, None] * kernel, "h w -> n 1 h w", n=n)
+        self.register_buffer("filt", filt.contiguous())
 
     def forward(self, x: Tensor) -> Tensor:  # `[b,c,h,w]` -> `[b,c,h//2+1,w//2+1]`
         "Blur by the fixed kernel, then every second pixel."

@@ -16,7 +16,7 @@ from animlib.evaluate.instruments import (
     Card,
     Embedder,
     image_array,
-    need_package,
+    optional_package,
     version_of,
     weights_of,
 )
@@ -54,7 +54,8 @@ class FaceIdentity(Embedder):
         self,
         find: FaceFinder = find_faces,  # boxes of faces
     ):
-        dlib = need_package("dlib", "dlib-bin", "metrics")
+        with optional_package("dlib-bin", "metrics"):
+            import dlib
         files, facts = weights_of(["face-corners", "face-identity"])
         self.find_boxes = find
         self._corners = _from_bytes(dlib.shape_predictor, files[0])

@@ -44,7 +44,8 @@ training: config optimise state folder record peers loop
 models: registry *
 zoo: old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain faces framing crop animation
-evaluate: metrics truth detectors instruments agreement tflite people identity features papers choice records cross tables measure
+evaluate: metrics truth detectors instruments agreement tflite people identity features papers
+evaluate: choice records cross tables measure floors
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder splines groups desk attention heads looking lookups retarget
 run: jobs reports measuring notebooks ablate page demo bench costs
