@@ -78,6 +78,7 @@ setup(
         dev=notebooks + words("docs_requirements") + words("dev_requirements"),
         photos=words("photos_requirements"),
         faces=words("faces_requirements"),
+        metrics=words("metrics_requirements"),
         app=notebooks + words("app_requirements"),
         cluster=words("cluster_requirements"),
         onnx=words("onnx_requirements"),

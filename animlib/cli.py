@@ -28,6 +28,7 @@ from animlib.run.commands import (
 )
 from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
+from .run.evaluating import add_evaluate
 
 # %% ../nbs/13_runs/139_cli.ipynb #c16
 _DEVICE = dict(default="auto", help="auto, cuda, mps or cpu (auto)")
@@ -135,22 +136,6 @@ def _add_reconstruct(subparsers):
     add("--device", **_DEVICE)
 
 
-def _add_evaluate(subparsers):
-    summary = "animate the pairs of a list, and measure what needs no true answer"
-    example = "animlib evaluate --model fomm-vox.safetensors --data vox/ --pairs pairs.csv"
-    add = add_command(subparsers, "evaluate", commands.evaluate_command, summary, example)
-    add("--model", required=True, type=path, help="a name of the zoo, a .safetensors, or a run")
-    add("--data", required=True, type=path, help="a folder of videos, or of coded clips")
-    listed = "source,driving[,frame] in each line (pairs.csv in the folder)"
-    add("--pairs", type=path, metavar="CSV", help=listed)
-    lost = "leave out pairs whose clips are not there"
-    add("--skip-missing", action="store_true", help=lost)
-    add("--out", type=path, metavar="DIR", help="folder (runs/evaluate-MODEL)")
-    add("--limit", type=count, default=0, metavar="N", help="pairs at most")
-    add("--mode", default="relative", help="relative, absolute or disentangled (relative)")
-    add("--device", **_DEVICE)
-
-
 def _add_convert(subparsers):
     summary = "make an official checkpoint one of ours"
     add = add_command(subparsers, "convert", commands.convert_command, summary)
@@ -230,7 +215,7 @@ _COMMANDS = (
     _add_animate,
     _add_train,
     _add_reconstruct,
-    _add_evaluate,
+    add_evaluate,
     _add_convert,
     _add_export,
     add_data,

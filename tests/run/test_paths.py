@@ -46,6 +46,7 @@ COMMANDS = [
     f"animate {OFFICIAL} --size 64 --device cpu",
     f"train fomm --data {{clips}} --run {{new}} --init {{model}} {TRAIN}",
     "reconstruct --model {model} --data {clips} --out {new} --limit 1 --device cpu",
+    "evaluate --model {model} --data {clips} --out {new} --limit 1 --device cpu",
     "convert {good.pth.tar} --config {fomm.yaml} --out {new.safetensors}",
     "data check {clips}",
     "data pack {clips} --size 16 --out {new.pack}",
@@ -61,6 +62,7 @@ COMMANDS = [
 ]
 NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
 NO_PATHS |= {"--repository", "--again", "--skip-missing"}  # options of text
+NO_PATHS |= {"--detector", "--akd", "--aed"}
 FORMS = {  # a path of the home folder, as a person in the folder `home/here` writes it
     "absolute": lambda home, name: str(home / name),
     "relative": lambda home, name: f"../{name}",

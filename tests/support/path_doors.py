@@ -364,6 +364,12 @@ READERS: dict[str, Callable] = {
     "run.jobs.evaluate_run(run)": lambda odd, folder: of("run.jobs.evaluate_run")(
         odd, 1, progress=False
     ),
+    "evaluate.papers.PersonIdentity.__init__(weights)": first_argument(
+        "evaluate.papers.PersonIdentity"
+    ),
+    "evaluate.records.Records.__init__(folder)": lambda odd, folder: (
+        of("evaluate.records.Records")(odd, {}).__enter__().__exit__()
+    ),
     "run.jobs.as_source(data)": lambda odd, folder: of("run.jobs.as_source")(odd, 32),
     "run.jobs.reconstruct(data)": lambda odd, folder: reconstruct(folder, data=odd),
     "run.jobs.reconstruct(model)": lambda odd, folder: reconstruct(folder, model=odd),
@@ -508,6 +514,11 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "media.write.Video.from_tensor(video)": "an array",
     "options.*": "a dotted name",
     "process.*": _CHECKED,
+    "backbones.published.published_bytes(path)": "tried through the four networks",
+    "evaluate.measure.measure(out)": "tried through `Records`",
+    "evaluate.records.Records.keep(*)": "a name in its folder",
+    "evaluate.records.Records.kept(*)": "names in its folder",
+    "run.measuring.evaluate_model(*)": "hands it on to `load_animator`, `as_source` or `Records`",
     "run.ablate.*": _HANDS_ON,
     "run.demo.*": _HANDS_ON,
     "run.jobs.Preview.__init__(run)": _HANDS_ON,
