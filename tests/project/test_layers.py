@@ -44,10 +44,10 @@ training: config optimise state folder record peers loop
 models: registry *
 zoo: old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain faces framing crop animation
-evaluate: metrics truth detectors cross tables
+evaluate: metrics truth detectors cross tables paper_tables preference
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder splines groups desk attention heads looking lookups retarget
-run: jobs reports notebooks ablate page demo bench costs
+run: jobs reports notebooks ablate papers page demo bench costs
 explore: app
 run: book reference pages links gallery sources site
 run: graphs exported export scenes web commands endings plan sweep arguments

@@ -11,7 +11,10 @@ from executed import count_images, shown, text
 
 from animlib.animation import animate
 from animlib.core import InputError
+from animlib.data import toy
+from animlib.evaluate.paper_tables import data_sets
 from animlib.media.read import probe, read_image
+from animlib.media.write import Video
 from animlib.run.jobs import reconstruct
 from animlib.run.notebooks import notebook_parameters, run_notebook
 from animlib.run.page import write_page
@@ -251,3 +254,47 @@ def test_gpu_trains_a_plan_and_goes_on(tmp_path):
 
     execute("gpu", tmp_path, **quick)
     assert all("minutes" not in row for row in read_json(tmp_path / "g" / "sweep.json").values())
+
+
+# ---- tables of the papers ----
+@pytest.fixture(scope="module")
+def little_voxceleb(tmp_path_factory):
+    "A folder that stands for a data set: three clips to train on, two to test."
+    folder = tmp_path_factory.mktemp("voxceleb")
+    clips = toy.clips("face", 5, 5, 32, toy.split_seed("train")).video
+    for i, video in enumerate(clips):
+        file = folder / ("train", "test")[i // 3] / f"{i}.gif"
+        file.parent.mkdir(exist_ok=True)
+        Video.from_tensor(video, 10.0).save(file)
+    return folder
+
+
+def test_paper_tables_fills_the_cells_of_a_data_set(tmp_path, little_voxceleb):
+    given = dict(table="motion_transformer-2", voxceleb=str(little_voxceleb), preset="toy", steps=3)
+    given |= dict(models={"FOMM": "fomm-body"}, evaluator="tpsmm-face", eval_clips=1)
+    given |= dict(options=dict(batch=2), device="cpu")
+    notebook = execute("paper_tables", tmp_path, **given)
+    out = tmp_path / "runs" / "paper_tables"
+    found = read_json(out / "motion_transformer-2.json")
+    words = text(notebook)
+
+    assert set(found) == {"FOMM | voxceleb", "MRAA | voxceleb", "Ours | voxceleb"}
+    for numbers in found.values():
+        assert numbers["clips"] == 1 and numbers["l1"] > 0 and math.isfinite(numbers["akd"])
+    ours = found["Ours | voxceleb"]["l1"]
+    assert f"| 0.038 / {ours:.4f} |" in words and "| 1.18 / " in words
+    assert "-p taichi FOLDER" in words and "-p voxceleb FOLDER" not in words
+    assert count_images(notebook) == 1 and (out / "motion_transformer-2-voxceleb.jpg").exists()
+    assert {"mraa-voxceleb-toy", "motion_transformer-voxceleb-toy"} <= names_in(out)
+
+
+def test_paper_tables_without_data_shows_what_is_missing(tmp_path):
+    notebook = execute("paper_tables", tmp_path, table="dam-2")
+    words = text(notebook)
+
+    assert "| over FOMM | 91.6% |" in words and "animlib study" in words
+    assert count_images(notebook) == 0
+
+
+def test_paper_tables_has_a_parameter_for_every_data_set():
+    assert set(data_sets()) <= set(notebook_parameters("paper_tables"))
