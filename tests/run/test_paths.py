@@ -50,7 +50,7 @@ COMMANDS = [
     "docs --out {new} --live {clips}",
 ]
 NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
-NO_PATHS |= {"--repository"}  # options of text
+NO_PATHS |= {"--repository", "--person", "--question"}  # options of text
 FORMS = {  # a path of the home folder, as a person in the folder `home/here` writes it
     "absolute": lambda home, name: str(home / name),
     "relative": lambda home, name: f"../{name}",

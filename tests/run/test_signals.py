@@ -12,7 +12,7 @@ from animlib.cli import parser
 from animlib.process import stop_signals
 
 WORK = ["train", "animate", "reconstruct", "run"]  # of which the others are made, or they are short
-OTHERS = {"demo", "convert", "export", "data", "explore", "models", "bench", "docs"}
+OTHERS = {"demo", "convert", "export", "data", "explore", "study", "models", "bench", "docs"}
 
 
 def commands_of_the_program() -> set[str]:
