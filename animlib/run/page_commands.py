@@ -46,7 +46,8 @@ def add_explore(subparsers):
 
 def _study_command(args: Namespace):
     "A study, until all is answered or somebody ends it."
-    from animlib.run.study import PROMPT, Study, run_study
+    from animlib.run.asking import run_study
+    from animlib.run.study import PROMPT, Study
 
     prompt = args.question or PROMPT
     study = Study(args.folders, args.out, args.person, prompt, args.reference)

@@ -50,7 +50,8 @@ explore: layout recorder splines groups desk attention heads looking lookups ret
 run: jobs reports notebooks ablate papers page demo bench costs
 explore: app
 run: book reference pages links gallery sources site
-run: study graphs exported export scenes web commands endings plan sweep arguments page_commands
+run: study asking graphs exported export scenes web commands endings plan sweep arguments
+run: page_commands
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

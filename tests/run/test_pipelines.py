@@ -298,3 +298,21 @@ def test_paper_tables_without_data_shows_what_is_missing(tmp_path):
 
 def test_paper_tables_has_a_parameter_for_every_data_set():
     assert set(data_sets()) <= set(notebook_parameters("paper_tables"))
+
+
+# ---- trained models on data sets ----
+def test_evaluate_makes_tables_in_the_papers_form(tmp_path):
+    given = dict(models=["fomm-body", "x2face-face"], data=["toy:arm", "toy:face"], eval_clips=1)
+    notebook = execute("evaluate", tmp_path, **given, evaluator="tpsmm-face", device="cpu")
+    found = read_json(tmp_path / "runs" / "evaluate" / "evaluation.json")
+    table = (tmp_path / "runs" / "evaluate" / "evaluation.md").read_text()
+
+    assert [*found] == given["models"] and [*found["fomm-body"]] == given["data"]
+    head = "|  | toy:arm L1 | toy:arm of copying | toy:arm AKD | toy:arm AED | toy:face L1 |"
+    assert table.startswith(head)
+    assert table.count("\n| fomm-body |") == 2  # reconstruction, and transfers
+    assert all(
+        f"**{min(o['toy:arm']['l1'] for o in found.values()):.4f}**" in page
+        for page in (table, text(notebook))
+    )
+    assert count_images(notebook) == 4

@@ -19,11 +19,13 @@ from animlib.cli import main
 from animlib.core import InputError
 from animlib.data import toy
 from animlib.media.write import Video
-from animlib.run.study import Study, asking, questions_for, systems_of, videos_in
+from animlib.run.asking import asking
+from animlib.run.study import Study, questions_for, systems_of, videos_in
 
 DESKTOP = dict(width=1200, height=800)
 PHONE = dict(width=390, height=844)
 READY = "#left:enabled"
+SEEN = ("left", "right", "reference", "undo")  # without scrolling
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,8 @@ def answer(page, key: str):
     count = page.inner_text("#count")
     page.keyboard.press(key)
     page.wait_for_function("o => document.getElementById('count').innerText != o", arg=count)
-    page.wait_for_selector(f"{READY}, #message:not(:empty)", timeout=30 * SECONDS)
+    over = "() => document.querySelector('#left:enabled, #message:not(:empty)')"
+    page.wait_for_function(over, timeout=30 * SECONDS)
 
 
 def rows(out) -> list[dict]:
@@ -84,6 +87,7 @@ def test_keys_answer_and_a_study_goes_on(browser, folders, tmp_path):
         for _ in range(4):
             answer(shown.page, "2")
         assert "Thank you" in shown.page.inner_text("#message")
+        assert not shown.page.is_visible("#pair") and not shown.page.is_visible("#left")
     assert len(rows(tmp_path)) == 6
     assert not shown.requests and not shown.problems
     results = (tmp_path / "results.md").read_text()
@@ -96,11 +100,11 @@ def test_both_videos_are_seen_whole(browser, folders, tmp_path, window):
     with asking(Study(folders[:2], tmp_path, reference=driving)) as address:
         shown = opened(browser, address, window)
         page = shown.page
-        boxes = [page.locator(f"#{o}").bounding_box() for o in ("left", "right", "reference")]
+        boxes = [page.locator(f"#{o}").bounding_box() for o in SEEN]
         for box in boxes:
             assert box["x"] >= 0 and box["x"] + box["width"] <= window["width"]
             assert box["y"] >= 0 and box["y"] + box["height"] <= window["height"]
-            assert box["height"] > 90
+        assert all(box["height"] > 90 for box in boxes[:3])
         plays = "[...document.querySelectorAll('video')].map(o => !o.paused && o.currentTime)"
         page.wait_for_timeout(300)
         times = page.evaluate(plays)
