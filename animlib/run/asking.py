@@ -127,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _take(self, given: Mapping):
         "An answer of the page."
-        number, side = given["question"], given["side"]
+        number = given["question"]
+        side = given["side"]
         if type(number) is not int or side not in ("left", "right", "skip"):
             raise ValueError
         self.server.study.answer(number, side, float(given["seconds"]))
@@ -148,14 +149,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: _Reply):
         "Whole, or the bytes of a range."
-        body, code = reply.body, reply.code
+        body = reply.body
+        code = reply.code
         asked = self.headers.get("Range", "").removeprefix("bytes=").split("-")
         extra = {}
         if code == 200 and len(asked) == 2 and asked[0].isdecimal() and int(asked[0]) < len(body):
             start = int(asked[0])
             end = min(int(asked[1]) if asked[1].isdecimal() else len(body) - 1, len(body) - 1)
             extra = {"Content-Range": f"bytes {start}-{end}/{len(body)}"}
-            body, code = body[start : end + 1], 206
+            body = body[start : end + 1]
+            code = 206
         self.send_response(code)
         headers = {
             "Content-Type": reply.kind,
