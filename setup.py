@@ -13,8 +13,9 @@ SHARED = {  # in a wheel: animlib/_share/<name>
     "pipelines": "nbs/pipelines",
     "explore": "nbs/explore",
     "web": "nbs/web",
+    "assets": "nbs/assets",
 }
-GENERATED = ignore_patterns("__pycache__", ".*", "_*")
+GENERATED = ignore_patterns("__pycache__", ".*", "_*", "hero.gif", "site")
 
 parser = ConfigParser(delimiters=["="], interpolation=None)
 parser.read_string((ROOT / "settings.ini").read_text(encoding="utf-8"))

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from . import __version__
-from .explore.app import explore_command, explorers
 from .process import stoppable
 from .run import commands
 from .run.arguments import Parser, add_command
@@ -29,6 +28,7 @@ from animlib.run.commands import (
 from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
 from .run.evaluating import add_evaluate
+from .run.page_commands import add_docs, add_explore, add_study
 
 # %% ../nbs/13_runs/139_cli.ipynb #c16
 _DEVICE = dict(default="auto", help="auto, cuda, mps or cpu (auto)")
@@ -169,36 +169,6 @@ def _add_run(subparsers):
     add("--out", type=path, metavar="FILE", help="the executed notebook")
 
 
-def _add_explore(subparsers):
-    summary = "open the explorers as an app in the browser"
-    add = add_command(subparsers, "explore", explore_command, summary, "animlib explore splines")
-    names = f"{', '.join(explorers())}; left out: a page that lists them"
-    add("name", nargs="?", default="", help=names)
-    add("--port", type=count, metavar="N", help="of this machine (a free one)")
-    add("--no-browser", action="store_true", help="only print the address")
-
-
-def _docs_command(args: Namespace):
-    "The site of the project."
-    from animlib.run.site import build_site
-    from animlib.run.web import live_pages
-
-    with live_pages(args.live, args.explorers) as live:
-        print(build_site(args.out, live, args.repository) / "index.html")
-
-
-def _add_docs(subparsers):
-    summary = "make the site: chapters, gallery, models, reference; works without a network"
-    add = add_command(subparsers, "docs", _docs_command, summary, "animlib docs --out _docs")
-    add("--out", default="_docs", type=path, metavar="DIR", help="folder of the site (_docs)")
-    explorers = "make the pages whose networks run in the browser, too (npm fetches their runtime)"
-    add("--explorers", action="store_true", help=explorers)
-    live = "such pages, made before"
-    add("--live", default="", type=path, metavar="DIR", help=live)
-    repository = "on GitHub, for links to Colab"
-    add("--repository", default="", metavar="OWNER/NAME", help=repository)
-
-
 def _add_models(subparsers):
     add_command(subparsers, "models", commands.models_command, "list methods and trained models")
 
@@ -220,10 +190,11 @@ _COMMANDS = (
     _add_export,
     add_data,
     _add_run,
-    _add_explore,
+    add_explore,
+    add_study,
     _add_models,
     _add_bench,
-    _add_docs,
+    add_docs,
 )
 
 

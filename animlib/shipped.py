@@ -10,7 +10,7 @@ import importlib.util
 from pathlib import Path
 
 # %% ../nbs/00_foundations/000a_shipped.ipynb #s06
-IN_NBS = ("pipelines", "explore", "web")  # folders that come along; in a clone: nbs/...
+IN_NBS = ("pipelines", "explore", "web", "assets")  # folders that come along; in a clone: nbs/...
 
 
 def share(

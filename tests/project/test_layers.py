@@ -45,14 +45,14 @@ models: registry *
 zoo: old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers
-evaluate: choice records cross pairs tables measure floors
+evaluate: choice records cross pairs tables measure floors paper_tables preference
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder splines groups desk attention heads looking lookups retarget
-run: jobs reports measuring notebooks ablate page demo bench costs data_jobs
+run: jobs reports measuring notebooks ablate papers page demo bench costs data_jobs
 explore: app
 run: book reference pages links gallery sources site
-run: graphs exported export scenes web commands endings plan sweep arguments data_arguments
-run: evaluating
+run: study asking graphs exported export scenes web commands endings plan sweep arguments
+run: data_arguments page_commands evaluating
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

@@ -62,7 +62,7 @@ COMMANDS = [
 ]
 NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
 NO_PATHS |= {"--repository", "--again", "--skip-missing"}  # options of text
-NO_PATHS |= {"--detector", "--akd", "--aed"}
+NO_PATHS |= {"--detector", "--akd", "--aed", "--person", "--question"}
 FORMS = {  # a path of the home folder, as a person in the folder `home/here` writes it
     "absolute": lambda home, name: str(home / name),
     "relative": lambda home, name: f"../{name}",

@@ -11,7 +11,10 @@ from executed import count_images, count_plots, shown, text
 
 from animlib.animation import animate
 from animlib.core import InputError
+from animlib.data import toy
+from animlib.evaluate.paper_tables import data_sets
 from animlib.media.read import probe, read_image
+from animlib.media.write import Video
 from animlib.run.jobs import reconstruct
 from animlib.run.notebooks import notebook_parameters, run_notebook
 from animlib.run.page import write_page
@@ -255,3 +258,65 @@ def test_gpu_trains_a_plan_and_goes_on(tmp_path):
 
     execute("gpu", tmp_path, **quick)
     assert all("minutes" not in row for row in read_json(tmp_path / "g" / "sweep.json").values())
+
+
+# ---- tables of the papers ----
+@pytest.fixture(scope="module")
+def little_voxceleb(tmp_path_factory):
+    "A folder that stands for a data set: three clips to train on, two to test."
+    folder = tmp_path_factory.mktemp("voxceleb")
+    clips = toy.clips("face", 5, 5, 32, toy.split_seed("train")).video
+    for i, video in enumerate(clips):
+        file = folder / ("train", "test")[i // 3] / f"{i}.gif"
+        file.parent.mkdir(exist_ok=True)
+        Video.from_tensor(video, 10.0).save(file)
+    return folder
+
+
+def test_paper_tables_fills_the_cells_of_a_data_set(tmp_path, little_voxceleb):
+    given = dict(table="motion_transformer-2", voxceleb=str(little_voxceleb), preset="toy", steps=3)
+    given |= dict(models={"FOMM": "fomm-body"}, evaluator="tpsmm-face", eval_clips=1)
+    given |= dict(options=dict(batch=2), device="cpu")
+    notebook = execute("paper_tables", tmp_path, **given)
+    out = tmp_path / "runs" / "paper_tables"
+    found = read_json(out / "motion_transformer-2.json")
+    words = text(notebook)
+
+    assert set(found) == {"FOMM | voxceleb", "MRAA | voxceleb", "Ours | voxceleb"}
+    for numbers in found.values():
+        assert numbers["clips"] == 1 and numbers["l1"] > 0 and math.isfinite(numbers["akd"])
+    ours = found["Ours | voxceleb"]["l1"]
+    assert f"| 0.038 / {ours:.4f} |" in words and "| 1.18 / " in words
+    assert "-p taichi FOLDER" in words and "-p voxceleb FOLDER" not in words
+    assert count_images(notebook) == 1 and (out / "motion_transformer-2-voxceleb.jpg").exists()
+    assert {"mraa-voxceleb-toy", "motion_transformer-voxceleb-toy"} <= names_in(out)
+
+
+def test_paper_tables_without_data_shows_what_is_missing(tmp_path):
+    notebook = execute("paper_tables", tmp_path, table="dam-2")
+    words = text(notebook)
+
+    assert "| over FOMM | 91.6% |" in words and "animlib study" in words
+    assert count_images(notebook) == 0
+
+
+def test_paper_tables_has_a_parameter_for_every_data_set():
+    assert set(data_sets()) <= set(notebook_parameters("paper_tables"))
+
+
+# ---- trained models on data sets ----
+def test_evaluate_makes_tables_in_the_papers_form(tmp_path):
+    given = dict(models=["fomm-body", "x2face-face"], data=["toy:arm", "toy:face"], eval_clips=1)
+    notebook = execute("evaluate", tmp_path, **given, evaluator="tpsmm-face", device="cpu")
+    found = read_json(tmp_path / "runs" / "evaluate" / "evaluation.json")
+    table = (tmp_path / "runs" / "evaluate" / "evaluation.md").read_text()
+
+    assert [*found] == given["models"] and [*found["fomm-body"]] == given["data"]
+    head = "|  | toy:arm L1 | toy:arm of copying | toy:arm AKD | toy:arm AED | toy:face L1 |"
+    assert table.startswith(head)
+    assert table.count("\n| fomm-body |") == 2  # reconstruction, and transfers
+    assert all(
+        f"**{min(o['toy:arm']['l1'] for o in found.values()):.4f}**" in page
+        for page in (table, text(notebook))
+    )
+    assert count_images(notebook) == 4

@@ -12,7 +12,8 @@ from animlib.cli import parser
 from animlib.process import stop_signals
 
 WORK = ["train", "animate", "reconstruct", "run"]  # of which the others are made, or they are short
-OTHERS = {"demo", "evaluate", "convert", "export", "data", "explore", "models", "bench", "docs"}
+OTHERS = {"demo", "evaluate", "convert", "export", "data", "explore", "study", "models"}
+OTHERS |= {"bench", "docs"}
 
 
 def commands_of_the_program() -> set[str]:
