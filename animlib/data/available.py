@@ -15,6 +15,7 @@ from ..backbones.fetch import fetch_weights
 from ..backbones.published import PUBLISHED, find_weights
 from ..core import InputError
 from .obtain import SETS, data_folder, is_whole, obtain
+from .recipes import RECIPES
 
 
 # %% ../../nbs/02_training/020b_data.available.ipynb #a06
@@ -69,7 +70,7 @@ def get(
     "A set or a file of weights by its name: whole, or InputError."
     names = [*SETS, *PUBLISHED]
     if name not in names:
-        near = get_close_matches(name, names, 1) or names
+        near = get_close_matches(name, [*names, *RECIPES], 1) or names
         raise InputError(f"data get {name}: no such set or weights; expected {', '.join(near)}")
     before = _place(name)
     take = obtain if name in SETS else fetch_weights

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..core import InputError
 from ..media.decode import CAUSES, open_container, reason, video_track
 from ..media.encode import Coding, ContainerEncoder
 from ..media.files import DAMAGED, file_error
@@ -70,10 +71,14 @@ def write_clip(
             for frame in frames:
                 encoder.add(frame)
                 n += 1
-        except BaseException:
-            encoder.close(False)
-            raise
-        encoder.close(n > 0)
+            encoder.close(n > 0)
+        except CAUSES as error:
+            if isinstance(error, (InputError, OSError)):
+                raise
+            remedy = "give other frames, or another folder"
+            raise file_error(path, "frames that can be coded", reason(error), remedy) from None
+        finally:
+            encoder.output.close()
         if n != (length or max(n, 1)):
             expected = f"{length or 'at least 1'} frames"
             raise file_error(path, expected, f"{n}", "take a longer video, or leave it out")

@@ -78,7 +78,8 @@ def crop(
     down = rows / row.size[0]
     right = columns / row.size[1]
     x0, y0, x1, y1 = row.box
-    left, top = round(x0 * right), round(y0 * down)
+    left = round(x0 * right)
+    top = round(y0 * down)
     cut = frame[top : max(top + 2, round(y1 * down)), left : max(left + 2, round(x1 * right))]
     if 0 in cut.shape:
         raise InputError(

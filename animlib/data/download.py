@@ -20,7 +20,7 @@ import csv
 import io
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import astuple, dataclass, field
@@ -182,7 +182,7 @@ _IN_ROW = 20  # failures after which it is not the videos
 
 def _in_parallel(
     tasks: list[Callable[[], Outcome]], filling: Filling, jobs: int
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     "The outcomes as they come; whatever ends it, nothing is left running."
     with ThreadPoolExecutor(jobs) as pool:
         try:

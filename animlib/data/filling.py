@@ -111,10 +111,10 @@ def _finish(filling: Filling, is_whole: bool) -> Store | None:
     return store
 
 
-def _fill(filling: Filling, tasks: dict[str, Callable], jobs: int, again: bool, progress: bool):
+def _fill(filling: Filling, tasks: dict[str, Callable], jobs: int, retry: bool, progress: bool):
     "Do what is not known to be of no use, and leave an index whatever happens."
     known = read_report(filling.out)
-    if again:
+    if retry:
         known = {}
     left = [task for video, task in tasks.items() if not (video in known and known[video].is_final)]
     try:
@@ -156,7 +156,7 @@ def get_videos(
     size: Side | None = None,  # side of the frames, px; None: that of the papers
     coding: CodingName | None = None,  # None: that of the recipe
     budget: Factor = 30.0,  # GB that the clips may take
-    again: bool = False,  # also try what has vanished
+    retry: bool = False,  # also try what has vanished
     progress: bool = False,  # show a bar
 ) -> Got:
     "Clips of a set that is a list of videos; what is here already is not fetched again."
@@ -169,7 +169,7 @@ def get_videos(
             f"data get {name}: expected the program yt-dlp, found none; pip install yt-dlp"
         )
     with _own(filling):
-        _fill(filling, tasks, jobs, again, progress)
+        _fill(filling, tasks, jobs, retry, progress)
         report = read_report(filling.out)
         here = sum(filling.path(row).is_file() for row in rows)
         missing = [report[video] for video in _video_tasks(rows, filling) if video in report]
@@ -206,7 +206,7 @@ def get_folder(
     jobs: Count = 2,  # clips at a time
     size: Side | None = None,  # side of the frames, px; None: that of the papers
     coding: CodingName | None = None,  # None: that of the recipe
-    again: bool = False,  # also try what is damaged
+    retry: bool = False,  # also try what is damaged
     progress: bool = False,  # show a bar
 ) -> Got:
     "Clips of a set that its makers hand out; what is here already is not coded again."
@@ -216,7 +216,7 @@ def get_folder(
         report = read_report(filling.out)
         made = {video for video, outcome in report.items() if outcome.state == "made"}
         _fill(
-            filling, {o: task for o, task in tasks.items() if o not in made}, jobs, again, progress
+            filling, {o: task for o, task in tasks.items() if o not in made}, jobs, retry, progress
         )
         report = read_report(filling.out)
         missing = [report[video] for video in tasks if report[video].state != "made"]

@@ -130,7 +130,8 @@ class PairList:
         found = []
         lost: list[str] = []
         for line, pair in enumerate(read_pairs(self.path), 2):
-            source, driving = _find(pair.source, known), _find(pair.driving, known)
+            source = _find(pair.source, known)
+            driving = _find(pair.driving, known)
             if source is None or driving is None:
                 name = pair.source if source is None else pair.driving
                 lost.append(f"line {line}: no clip {name}; {nearest(name, clips.names)}")

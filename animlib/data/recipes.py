@@ -39,7 +39,7 @@ class Recipe:
 
     name: str
     about: str
-    by: Literal["metadata", "folder"]
+    way: Literal["metadata", "folder"]  # how its clips come
     size: int  # side of the frames, px
     train: int  # clips
     test: int  # clips

@@ -89,7 +89,7 @@ class DataSource:
         if question not in self._opened:
             clips = self.open_clips(*question)
             is_whole = limit is None or self.is_drawn  # drawn ones are as many as they are
-            self._opened[question] = clips if is_whole else clips.first(limit)
+            self._opened[question] = clips if is_whole else clips.first(limit or 0)
         return self._opened[question]
 
     def transfers(

@@ -216,12 +216,9 @@ class StoredClips(Clips):
 
     def stored(self, i: int, times=None) -> Tensor:
         every = torch.arange(int(self.lengths[i]))
-        chosen = (
-            every
-            if times is None
-            else every[times if isinstance(times, slice) else torch.as_tensor(times)]
-        )
-        return self._decode(i, chosen.tolist())
+        if times is not None:
+            every = every[times if isinstance(times, slice) else torch.as_tensor(times)]
+        return self._decode(i, every.tolist())
 
     def first(self, n: int) -> "StoredClips":
         return StoredClips(self.folder, self.files[:n], self._size)

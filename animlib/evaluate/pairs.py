@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..core import InputError
-from ..data.pairs import PairList
+from ..data.pairs import Missing, PairList
 from ..data.sources import open_source
 from .cross import transfer_clip
 from .detectors import Evaluator, video_errors
@@ -91,7 +91,7 @@ def evaluate_pairs(
     "Animate the pairs of a list, and measure what needs no true answer."
     out = user_path(out, "out")
     animator = load_animator(model).to(pick_device(device))
-    missing = "skip" if skip_missing else "error"
+    missing: Missing = "skip" if skip_missing else "error"
     listed = (
         PairList.of(user_path(data, "data"))
         if pairs is None

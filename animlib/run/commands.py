@@ -237,7 +237,7 @@ def data_command(args: Namespace) -> int:
     from animlib.run import data_jobs
 
     if args.what == "get":
-        names = "start metadata out limit jobs size coding budget again".split()
+        names = "start metadata out limit jobs size coding budget retry".split()
         given = {("from" if name == "start" else name): vars(args)[name] for name in names}
         return data_jobs.get_data(args.name, given, say_progress, show_progress())
     if args.what == "pack":

@@ -48,4 +48,4 @@ def _add_papers(add):
     add("--coding", choices=["mp4", "jpeg"], help=codings)
     budget = "get, papers: what the clips may take on the disk (30)"
     add("--budget", type=count, metavar="GB", help=budget)
-    add("--again", action="store_true", help="get, papers: also try what has vanished")
+    add("--retry", action="store_true", help="get, papers: also try what has vanished")

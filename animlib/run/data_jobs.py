@@ -51,7 +51,7 @@ def list_data() -> int:
     print(*(item.line() for item in available()), sep="\n")
     print("\nof the papers, into a folder of coded clips:")
     for recipe in RECIPES.values():
-        way = "--metadata FILE" if recipe.by == "metadata" else "--from FOLDER"
+        way = "--metadata FILE" if recipe.way == "metadata" else "--from FOLDER"
         counts = f"{recipe.train:,} + {recipe.test:,} clips, {recipe.size} px"
         print(f"{recipe.name:10} {way:15}  {counts:32} {recipe.about}; {recipe.licence}")
     return 0
@@ -73,10 +73,10 @@ def _get_recipe(name: str, given: Mapping[str, Any], progress: bool) -> int:
     from animlib.data.recipes import COLUMNS, RECIPES
 
     options = {
-        key: given[key] for key in ("limit", "jobs", "size", "coding", "again") if given[key]
+        key: given[key] for key in ("limit", "jobs", "size", "coding", "retry") if given[key]
     }
     out = given["out"] or data_folder() / name
-    if RECIPES[name].by == "metadata":
+    if RECIPES[name].way == "metadata":
         _refuse(name, given, "metadata", "out", "budget", *options)
         if not given["metadata"]:
             columns = ", ".join(COLUMNS)
@@ -101,7 +101,7 @@ def _get_recipe(name: str, given: Mapping[str, Any], progress: bool) -> int:
 
 def get_data(
     name: str | None,  # None: the list
-    given: Mapping[str, Any],  # from, metadata, out, limit, jobs, size, coding, budget, again
+    given: Mapping[str, Any],  # from, metadata, out, limit, jobs, size, coding, budget, retry
     say: Callable[[str], None],  # called before what takes long
     progress: bool,  # show a bar
 ) -> int:  # exit code

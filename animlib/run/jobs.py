@@ -136,11 +136,12 @@ def _begin(model: Animator, training: TrainCfg, init: str, resumed: bool):
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c17
 def _provenance(source: DataSource, init: str) -> dict:  # arguments of `fit`
-    "What the header says of a training besides its options."
-    info: dict = dict(data_title=source.title)
+    "What the header says of a training besides its options; whether its clips are coded."
+    clips = source.clips("train")
+    info: dict = dict(data_title=source.title, ahead=isinstance(clips, StoredClips))
     if init:
         info["init"] = Path(init).name
-    return info | dict(domain=measure_domain(source.clips("train")).header())
+    return info | dict(domain=measure_domain(clips).header())
 
 
 @checked
@@ -166,22 +167,20 @@ def train(
     model = paper.build(cfg)
     adversary = adversarial_side(paper, cfg)
     _begin(model, training, init, resume and RunState(user_path(run, "run")).newest_step() > 0)
-    train_clips = source.clips("train")
     fit(
         model,
         paper.losses(cfg, discriminator=adversary.get("discriminator")),
-        training_data(train_clips, training),
+        training_data(source.clips("train"), training),
         training,
         user_path(run, "run"),
         device=device,
         data_name=source.name,
         resume=resume,
-        preview=Preview(run, train_clips),
+        preview=Preview(run, source.clips("train")),
         sampler=group_sampler if training.sources else pair_sampler,
         **adversary,
         tensorboard=tensorboard,
         progress=progress,
-        ahead=isinstance(train_clips, StoredClips),
         **_provenance(source, init),
     )
     return user_path(run, "run")

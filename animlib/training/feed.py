@@ -58,7 +58,7 @@ class Feed:
         self.recent = list(self.whole)  # the same, since the last report
         self._made: Iterator | None = None
 
-    def _begin(self, step: int):
+    def _begin(self, step: int) -> Iterator:
         "Let workers make the batches from a step on."
         workers = self.cfg.workers
         options: dict[str, Any] = dict(prefetch_factor=2) if workers else {}
@@ -66,8 +66,8 @@ class Feed:
         loader = DataLoader(
             self.batches, batch_size=None, sampler=steps, num_workers=workers, **options
         )
-        self._made = iter(loader)
         self.next = step
+        return iter(loader)
 
     def batch(self, step: int, device="cpu") -> tuple[Tensor, Tensor]:  # source, driving
         "The batch of a step; leaves torch's own generator seeded for the losses."
@@ -76,7 +76,7 @@ class Feed:
             return draw_batch(given.sampler, given.data, self.cfg, step, given.rank, device)
         start = time.perf_counter()
         if self._made is None or step != self.next:
-            self._begin(step)
+            self._made = self._begin(step)
         made = next(self._made)
         self.next = step + 1
         seconds = time.perf_counter() - start

@@ -130,7 +130,7 @@ def test_what_is_there_or_gone_is_not_asked_for(home):
     assert get(home) == 0 and asked(home) == first
     (home / "set/train/id2#vid2#000000#000020.mp4").unlink()
     assert get(home) == 0 and asked(home) == [*first, "vid2"]
-    assert get(home, "--again") == 0 and set(asked(home)[len(first) + 1 :]) == {"gone1", "vid4"}
+    assert get(home, "--retry") == 0 and set(asked(home)[len(first) + 1 :]) == {"gone1", "vid4"}
 
 
 def test_what_failed_is_tried_by_the_same_command(home, capsys):

@@ -61,7 +61,7 @@ COMMANDS = [
     "docs --out {new} --live {clips}",
 ]
 NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
-NO_PATHS |= {"--repository", "--again", "--skip-missing"}  # options of text
+NO_PATHS |= {"--repository", "--retry", "--skip-missing"}  # options of text
 NO_PATHS |= {"--detector", "--akd", "--aed", "--person", "--question"}
 FORMS = {  # a path of the home folder, as a person in the folder `home/here` writes it
     "absolute": lambda home, name: str(home / name),

@@ -316,6 +316,22 @@ def decode_emoji(odd, folder: Path):
     of("data.emoji_clips.emoji_clips")(wanted, "train", 8, cache=odd)
 
 
+def get_listed(folder: Path, **odd):
+    "A list of which no clip is taken: its box is too small."
+    columns = "video_id,start,end,bbox,fps,width,height,partition"
+    listed = write(folder / "list.csv", f"{columns}\na,0,9,0-0-9-9,25,64,64,train\n".encode())
+    good = dict(metadata=listed, out=folder / "set")
+    of("data.filling.get_videos")("taichi", **(good | odd))
+
+
+def get_gifs(folder: Path, **odd):
+    "A small set that comes as a folder."
+    for split in ("train", "test"):
+        write(folder / "gifs" / split / "a.gif", gif_bytes())
+    good = dict(start=folder / "gifs", out=folder / "set", size=16)
+    of("data.filling.get_folder")("mgif", **(good | odd))
+
+
 READERS: dict[str, Callable] = {
     "animation.animate(model)": lambda odd, folder: animate(folder, model=odd),
     "animation.animate(source)": lambda odd, folder: animate(folder, source=odd),
@@ -333,7 +349,15 @@ READERS: dict[str, Callable] = {
     "data.folder.open_folder(folder)": lambda odd, folder: of("data.folder.open_folder")(
         odd, cache=folder / "cache"
     ),
-    "data.folder.read_pairs(path)": first_argument("data.folder.read_pairs"),
+    "data.download.read_report(folder)": first_argument("data.download.read_report"),
+    "data.filling.get_folder(start)": lambda odd, folder: get_gifs(folder, start=odd),
+    "data.filling.get_videos(metadata)": lambda odd, folder: get_listed(folder, metadata=odd),
+    "data.pairs.read_pairs(path)": first_argument("data.pairs.read_pairs"),
+    "data.recipes.read_metadata(path)": first_argument("data.recipes.read_metadata"),
+    "data.store.index_store(folder)": first_argument("data.store.index_store"),
+    "data.store.is_store(folder)": first_argument("data.store.is_store"),
+    "data.store.open_store(folder)": lambda odd, folder: of("data.store.open_store")(odd, "train"),
+    "data.store.read_store(folder)": first_argument("data.store.read_store"),
     "data.folder.split_paths(folder)": first_argument("data.folder.split_paths"),
     "data.pack.Pack.__init__(path)": first_argument("data.pack.Pack"),
     "data.sources.open_source(spec)": first_argument("data.sources.open_source"),
@@ -460,6 +484,9 @@ WRITERS: dict[str, Callable] = {
     "data.folder.open_folder(cache)": lambda odd, folder: of("data.folder.open_folder")(
         write(folder / "data" / "a.png", png_bytes()).parent, cache=odd
     ),
+    "data.filling.get_folder(out)": lambda odd, folder: get_gifs(folder, out=odd),
+    "data.filling.get_videos(out)": lambda odd, folder: get_listed(folder, out=odd),
+    "data.pairs.write_pairs(path)": lambda odd, folder: of("data.pairs.write_pairs")(odd, []),
     "data.pack.write_pack(out)": lambda odd, folder: of("data.pack.write_pack")(
         of("data.sources.open_source")("toy:arm", 32, 2, 2, False), odd
     ),
@@ -489,7 +516,21 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "core.*": _CHECKED,
     "data.emoji.*": "the name of an emoji",
     "data.emoji_clips.read_address(address)": "tried through `open_source`",
+    "data.cutting.code_clip(name)": _MADE,
+    "data.download.fetch_video(video)": "the name of a video",
+    "data.download.take_video(video)": "the name of a video",
+    "data.filling.get_folder(name)": "the name of a set",
+    "data.filling.get_videos(jobs)": "a number",
     "data.folder.decode_once(*)": "tried through `open_folder`",
+    "data.sources.DataSource.__init__(pairs)": "a `PairList`",
+    "data.sources.open_source(pairs)": "a `PairList`",
+    "data.store.StoredClips.__init__(files)": "lines of an index",
+    "data.store.index_store(data)": "a text",
+    "evaluate.pairs.evaluate_pairs(data)": "tried through `open_source`",
+    "evaluate.pairs.evaluate_pairs(out)": "hands it on to `Video.save`, which is a door",
+    "evaluate.pairs.evaluate_pairs(pairs)": "tried through `read_pairs`",
+    "run.data_jobs.check_data(folder)": "hands it on to `check_folder`, which is a door",
+    "run.data_jobs.index_data(folder)": "hands it on to `index_store`, which is a door",
     "data.noto.*": "the name of an emoji",
     "data.sprites.Sprites.__init__(folder)": "tried through `sprite_clips`",
     "data.sprites.sprite_transfers(folder)": "tried through `sprite_clips`",
