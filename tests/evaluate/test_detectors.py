@@ -44,7 +44,8 @@ def test_distances_are_those_of_scipy():
 def test_frechet_distance_is_that_of_scipy():
     a, b = torch.randn(2, 60, 5, generator=seeded(), dtype=torch.double)
     b = 2 * b + 1
-    first, second = np.cov(a.T), np.cov(b.T)
+    first = np.cov(a.T)
+    second = np.cov(b.T)
     gap = np.square(a.numpy().mean(0) - b.numpy().mean(0)).sum()
     expected = gap + np.trace(first + second - 2 * sqrtm(first @ second).real)
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
@@ -56,7 +57,8 @@ def test_a_model_that_loses_its_worst_frames_does_not_hide_it():
     off = torch.ones(10, 4, 2)
     off[9] = 50.0
     kept = agreement_means(landmark_sums(Landmarks(off, true.presence, true.seen), true))
-    seen, presence = true.seen.clone(), true.presence.clone()
+    seen = true.seen.clone()
+    presence = true.presence.clone()
     seen[9] = False
     presence[9] = 0.0
     off[9] = math.nan

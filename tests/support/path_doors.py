@@ -388,9 +388,6 @@ READERS: dict[str, Callable] = {
     "run.jobs.evaluate_run(run)": lambda odd, folder: of("run.jobs.evaluate_run")(
         odd, 1, progress=False
     ),
-    "evaluate.papers.PersonIdentity.__init__(weights)": first_argument(
-        "evaluate.papers.PersonIdentity"
-    ),
     "evaluate.records.Records.__init__(folder)": lambda odd, folder: (
         of("evaluate.records.Records")(odd, {}).__enter__().__exit__()
     ),
@@ -556,9 +553,8 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "options.*": "a dotted name",
     "process.*": _CHECKED,
     "backbones.published.published_bytes(path)": "tried through the four networks",
+    "evaluate.papers.PersonIdentity.__init__(weights)": "needs torchreid: tried in its chapter",
     "evaluate.measure.measure(out)": "tried through `Records`",
-    "evaluate.records.Records.keep(*)": "a name in its folder",
-    "evaluate.records.Records.kept(*)": "names in its folder",
     "run.measuring.evaluate_model(*)": "hands it on to `load_animator`, `as_source` or `Records`",
     "run.ablate.*": _HANDS_ON,
     "run.demo.*": _HANDS_ON,
@@ -589,6 +585,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "training.state.open_run(run)": "tried through `run.jobs.train`",
     "backbones.hrnet.start_from_imagenet(path)": "tried through `imagenet_hrnet`",
     "animation.animate(crop)": "a choice",
+    "evaluate.measure.measure(limit)": "a number",
     "evaluate.tables.evaluate(limit)": "a number",
     "run.jobs.evaluate_run(limit)": "a number",
     "run.jobs.reconstruct(limit)": "a number",
