@@ -120,6 +120,11 @@ class Noted(Answer):
 _HEAD = [field.name for field in fields(Noted)]
 
 
+def _noted(person: str, name: str, left: str, right: str, chosen: str, seconds: str, when: str):
+    "A line of answers.csv."
+    return Noted(person, name, left, right, chosen, float(seconds), when)
+
+
 def read_answers(
     file: str | os.PathLike,  # answers.csv; it need not be there
 ) -> list[Noted]:
@@ -131,8 +136,8 @@ def read_answers(
         rows = list(csv.reader(file.read_text(encoding="utf-8").splitlines()))
         if rows[0] != _HEAD:
             raise ValueError
-        return [Noted(*row[:5], float(row[5]), row[6]) for row in rows[1:]]
-    except (ValueError, IndexError, OSError):
+        return [_noted(*row) for row in rows[1:]]
+    except (ValueError, TypeError, IndexError, OSError):
         raise InputError(
             f"{file}: expected answers of a study, found something else; name another --out"
         ) from None

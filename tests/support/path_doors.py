@@ -597,6 +597,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "zoo.files.header_config(path)": "a name for a message",
     "zoo.files.read_value(found)": "a value, no path",
     "zoo.official.facts.rows(*)": "a dotted name",
+    "run.study.*": "folders of videos; what is refused stands in tests/run/test_study.py",
 }
 
 
