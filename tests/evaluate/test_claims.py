@@ -8,7 +8,8 @@ from project_files import ROOT, Cell, chapters, code, markdown, read_cells
 
 from animlib.evaluate.tables import SPREAD, SPREAD_OF, are_level, in_order, row_values
 
-ASSETS = sorted((ROOT / "nbs/assets").glob("*.json"))
+OTHERS = {"metric-floors", "seconds"}  # no tables of models
+ASSETS = [p for p in sorted((ROOT / "nbs/assets").glob("*.json")) if p.stem not in OTHERS]
 
 
 def table_of(number, **rows):
