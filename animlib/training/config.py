@@ -6,6 +6,7 @@
 __all__ = [
     "PartName",
     "TrainCfg",
+    "expect_equal_parts",
     "in_steps",
     "step_seed",
     "plain_sampler",
@@ -81,25 +82,29 @@ class TrainCfg(Config):
     save_every: Steps = 500  # steps
     preview_every: Annotated[int, Range(0, 10**9)] = 500  # steps; 0: never
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.batch % self.accumulate:
-            raise InputError(
-                f"option accumulate: expected a number that divides the batch of {self.batch}, "
-                f"found {self.accumulate}; change one of them"
-            )
-        if self.sources and self.accumulate > 1:
-            raise InputError(
-                "option accumulate: expected 1, because pairs with several sources learn from "
-                f"their neighbours in the batch, found {self.accumulate}; lower the batch instead"
-            )
-
     @property
     def length(self) -> str:
         "How long the training is, for tables."
         if not self.epochs:
             return f"{self.steps:,} steps of {self.batch}"
         return f"{self.epochs} epochs x {self.repeats}, batches of {self.batch}"
+
+
+# %% ../../nbs/02_training/023_training.config.ipynb #p01
+def expect_equal_parts(
+    cfg: TrainCfg,
+):
+    "InputError where a batch cannot be computed in `accumulate` equal parts."
+    if cfg.batch % cfg.accumulate:
+        raise InputError(
+            f"option accumulate: expected a number that divides the batch of {cfg.batch}, "
+            f"found {cfg.accumulate}; change one of them"
+        )
+    if cfg.sources and cfg.accumulate > 1:
+        raise InputError(
+            "option accumulate: expected 1, because pairs with several sources learn from their "
+            f"neighbours in the batch, found {cfg.accumulate}; lower the batch"
+        )
 
 
 # %% ../../nbs/02_training/023_training.config.ipynb #e01

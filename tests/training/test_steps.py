@@ -152,13 +152,13 @@ def test_a_batch_in_parts_is_the_same_step(tmp_path):
     "options, message",
     [
         (dict(batch=8, accumulate=3), "divides the batch of 8, found 3"),
-        (dict(batch=4, accumulate=0), "option accumulate of TrainCfg"),
         (dict(batch=4, sources=2, accumulate=2), "expected 1, because pairs with several sources"),
     ],
 )
-def test_parts_that_are_not_equal(options, message):
+def test_parts_that_are_not_equal(options, message, tmp_path):
     with pytest.raises(InputError, match=message):
-        TrainCfg(**options)
+        trainer_of(tmp_path, **options)
+    assert not (tmp_path / "run").exists()
 
 
 # ---- batches ----
