@@ -25,6 +25,7 @@ from ..core import InputError
 from ..media.decode import CAUSES, open_container, reason, video_track
 from ..media.encode import Coding, ContainerEncoder
 from ..media.files import DAMAGED, file_error
+from ..ranges import checked
 from ..storage import write_atomic
 
 # %% ../../nbs/01_data/018g_data.coded.ipynb #w08
@@ -53,6 +54,7 @@ CODINGS = {
 CLIP_SUFFIXES = tuple(f".{coding.kind}" for coding in CODINGS.values())
 
 
+@checked
 def write_clip(
     path: Path,  # where the clip is to appear; ends as its coding says
     frames: Iterable[np.ndarray],  # uint8 `[h,w,3]`, of one size

@@ -26,6 +26,7 @@ from animlib.media.decode import (
 from ..media.files import DAMAGED, file_error
 from ..media.image import resize_frame
 from ..media.read import VIDEO_SUFFIXES, open_video
+from ..ranges import checked
 
 
 # %% ../../nbs/01_data/018j_data.cutting.ipynb #u08
@@ -88,6 +89,7 @@ def crop(
     return np.ascontiguousarray(cut)
 
 
+@checked
 def clip_path(
     out: Path,  # folder of the store
     split: str,
@@ -98,6 +100,7 @@ def clip_path(
     return out / split / f"{name}.{CODINGS[coding].kind}"
 
 
+@checked
 def cut_clip(
     path: Path,  # of the video
     row: ClipRow,
@@ -126,6 +129,7 @@ def _stem(name: str) -> str:
     return stem if f".{ending.lower()}" in VIDEO_SUFFIXES and dot else name
 
 
+@checked
 def code_clip(
     path: Path,  # a video, gif, strip or folder of frames
     name: str,  # of the clip, with its folders below the split

@@ -138,6 +138,7 @@ def _video_tasks(rows: Iterable[ClipRow], filling: Filling) -> dict[str, Callabl
 
 
 # %% ../../nbs/01_data/018l_data.filling.ipynb #x18
+@checked
 def _defaults(name: str, out, size: int | None, coding: CodingName | None) -> Filling:
     "What is filled, and where."
     if name not in RECIPES:

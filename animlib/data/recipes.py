@@ -28,6 +28,7 @@ from typing import Literal
 from ..core import InputError
 from .coded import CodingName
 from ..media.files import file_error
+from ..ranges import checked
 from ..storage import user_path
 from ..untrusted import readable
 
@@ -225,6 +226,7 @@ MEASURED: dict[str, dict[int, tuple[float, float]]] = {
 }
 
 
+@checked
 def estimated_bytes(
     rows: Iterable[ClipRow],
     size: int,  # side of the frames, px
@@ -235,6 +237,7 @@ def estimated_bytes(
     return seconds * 1e3 * MEASURED[coding][RATE_AT][0] * (size / RATE_AT) ** RATE_POWER
 
 
+@checked
 def check_budget(
     rows: Sequence[ClipRow],
     size: int,  # side of the frames, px

@@ -68,8 +68,8 @@ def clip_sums(
             sums["distance"] = instrument.distance(rebuilt, true).double().sum().item()
             sums["distance_copy"] = instrument.distance(copied, true).double().sum().item()
         return sums
-    found = instrument(rebuilt)
-    wanted = instrument(true)
+    found: Any = instrument(rebuilt)
+    wanted: Any = instrument(true)
     if isinstance(instrument, LandmarkDetector):
         sums = landmark_sums(found, wanted, akd)
         copied = landmark_sums(_repeated(wanted), wanted, akd)

@@ -76,8 +76,10 @@ def add_study(subparsers):
 def _docs_command(args: Namespace):
     "The site of the project."
     from animlib.run.site import build_site
+    from animlib.run.web import live_pages
 
-    print(build_site(args.out, args.live, args.repository) / "index.html")
+    with live_pages(args.live, args.explorers) as live:
+        print(build_site(args.out, live, args.repository) / "index.html")
 
 
 def add_docs(subparsers):
@@ -85,7 +87,9 @@ def add_docs(subparsers):
     summary = "make the site: chapters, gallery, models, reference; works without a network"
     add = add_command(subparsers, "docs", _docs_command, summary, "animlib docs --out _docs")
     add("--out", default="_docs", type=path, metavar="DIR", help="folder of the site (_docs)")
-    live = "pages whose networks run in the browser"
+    explorers = "make the pages whose networks run in the browser, too (npm fetches their runtime)"
+    add("--explorers", action="store_true", help=explorers)
+    live = "such pages, made before"
     add("--live", default="", type=path, metavar="DIR", help=live)
     repository = "on GitHub, for links to Colab"
     add("--repository", default="", metavar="OWNER/NAME", help=repository)

@@ -163,6 +163,7 @@ def emoji_scene(
 
 
 # %% ../../nbs/13_runs/137_run.scenes.ipynb #s12b
+@checked
 def toy_scene(
     family: str,  # of the toy world
     size: int = 64,  # side in pixels

@@ -56,7 +56,7 @@ def _layout(title: str = "", height: int = 300) -> dict[str, Any]:
 
 # %% ../../nbs/00_foundations/008a_viz.hover.ipynb #h08
 def hover_curves(
-    axis: plt.Axes,  # with lines, as `curves` and `metric_curves` draw them; its figure is closed
+    axis: Any,  # axes with lines, as `curves` and `metric_curves` draw them; its figure is closed
 ) -> Hover:
     "Drawn curves with their values under the pointer, all of one step together."
     figure = go.Figure(layout=_layout(axis.get_title()) | dict(hovermode="x unified"))
@@ -69,7 +69,7 @@ def hover_curves(
     return Hover(figure, axis.figure)
 
 
-def _short(value: float) -> float:
+def _short(value: Any) -> float:
     "Four digits: what a reader compares, and a file can be small with."
     return float(f"{float(value):.4g}")
 
@@ -163,7 +163,8 @@ def _surface(data: Mapping, title: str) -> go.Figure:
 
 def _drawn_surface(x: Tensor, y: Tensor, z: Tensor, title: str) -> plt.Figure:
     "The same from one side."
-    twin, axis = plt.subplots(figsize=(3.6, 2.9), subplot_kw=dict(projection="3d"))
+    twin = plt.figure(figsize=(3.6, 2.9))
+    axis: Any = twin.add_subplot(projection="3d")
     axis.plot_surface(x.numpy(), y.numpy(), z.numpy(), cmap="viridis", rcount=32, ccount=32)
     axis.invert_yaxis()
     axis.set(xlabel="x", ylabel="y", title=title)

@@ -6,6 +6,8 @@
 __all__ = ["DPI", "POINTS", "STYLE"]
 
 # %% ../../nbs/00_foundations/007a_viz.style.ipynb #y03
+from typing import Any
+
 import matplotlib.pyplot as plt
 
 # %% ../../nbs/00_foundations/007a_viz.style.ipynb #y06
@@ -13,6 +15,6 @@ DPI = 110
 POINTS = 9
 _TEXTS = ["font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize"]
 _TEXTS += ["legend.fontsize", "legend.title_fontsize", "figure.titlesize", "figure.labelsize"]
-STYLE = {"figure.dpi": DPI, "savefig.dpi": "figure", **dict.fromkeys(_TEXTS, POINTS)}
+STYLE: Any = {"figure.dpi": DPI, "savefig.dpi": "figure", **dict.fromkeys(_TEXTS, POINTS)}
 
 plt.rcParams.update(STYLE)

@@ -269,7 +269,9 @@ PLOT = [
 def test_a_plot_tells_its_values(browser, lab):
     opened = run_in_lab(browser, lab, *PLOT)
     image = opened.page.locator(".jp-OutputArea img")
-    image.hover(timeout=180 * SECONDS)  # now JupyterLab draws the plot in its place
+    image.wait_for(timeout=180 * SECONDS)
+    place = image.bounding_box()
+    opened.page.mouse.move(place["x"] + 50, place["y"] + 50)  # now JupyterLab draws the plot
     plot = opened.page.locator(".jp-OutputArea .js-plotly-plot .main-svg").first
     plot.wait_for(timeout=180 * SECONDS)
     assert "3.25" in hover_over(opened.page)

@@ -10,7 +10,7 @@ from notebook_files import code_cell, write_cells
 DIGESTS = json.loads(EXECUTED.read_text())
 PATHS = {path.stem: path for path in sorted(PIPELINES.glob("*.ipynb"))}
 HOME = "/" + "home/me"
-WAITING = set(PATHS) - {"paper_tables", "reconstruct"}  # tests/support/examples.py makes them
+WAITING = set(PATHS) - {"paper_tables"}  # tests/support/examples.py makes them
 
 
 def test_every_pipeline_is_shown_or_waits():
