@@ -44,7 +44,7 @@ from ..ranges import Limit, checked
 
 
 # %% ../../nbs/12_practice/126c_evaluate.measure.ipynb #m06
-def _repeated(found: Landmarks | Embeddings) -> Landmarks | Embeddings:
+def _repeated(found: Landmarks | Embeddings) -> Any:
     "What is found in a copy of the first frame."
     if isinstance(found, Landmarks):
         parts = (found.xy, found.presence, found.seen)
