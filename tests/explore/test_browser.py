@@ -256,7 +256,7 @@ def hover_over(page) -> str:
     page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2, steps=3)
     told = page.locator(".js-plotly-plot .hoverlayer").first
     told.locator("text").first.wait_for(timeout=30 * SECONDS)
-    return told.inner_text()
+    return told.text_content()
 
 
 PLOT = [
