@@ -114,6 +114,7 @@ def in_steps(
     n_processes: int = 1,  # each draws batches of its own
 ) -> TrainCfg:  # `steps` as `epochs` say; without epochs, as it was
     "How long a training is on these data: epochs of `repeats` times the clips, in whole batches."
+    expect_equal_parts(cfg)
     if not cfg.epochs:
         return cfg
     in_epoch = cfg.repeats * n_clips // (cfg.batch * n_processes)

@@ -20,13 +20,7 @@ from ..animator import Model
 from ..core import InputError, required
 from ..losses.reconstruction import Term, total_loss
 from ..process import Stopped, StopRequest
-from animlib.training.config import (
-    TrainCfg,
-    draw_batch,
-    expect_equal_parts,
-    in_steps,
-    pair_sampler,
-)
+from .config import TrainCfg, draw_batch, in_steps, pair_sampler
 from .feed import Feed
 from .folder import RunFolder, follow_plan, run_config
 from .optimise import Optimized, named_parts
@@ -95,7 +89,6 @@ class Trainer:
         preview: Callable | None = None,
         ahead: bool = False,
     ):
-        expect_equal_parts(cfg)
         self.data = data
         self.sampler = sampler
         self.preview = preview
