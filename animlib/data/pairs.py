@@ -116,10 +116,10 @@ class PairList:
     missing: Missing = "error"  # skip: pairs of clips that are not here are left out
 
     @classmethod
-    def of(cls, folder: Path) -> "PairList|None":
+    def of(cls, folder: Path, missing: Missing = "error") -> "PairList|None":
         "The pairs.csv of a folder; None: it has none."
         path = folder / "pairs.csv"
-        return cls(path) if path.is_file() else None
+        return cls(path, missing) if path.is_file() else None
 
     def find(
         self,

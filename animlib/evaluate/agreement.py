@@ -56,17 +56,22 @@ def identity_distance(
 
 
 # %% ../../nbs/12_practice/124b_evaluate.agreement.ipynb #a11
+def _expect_alike(expected: str, found: Tensor, true: Tensor):
+    "InputError where two finds cannot be compared frame by frame."
+    if found.shape != true.shape:
+        raise InputError(
+            f"{expected} and as many frames twice, found {list(found.shape)} and "
+            f"{list(true.shape)}; compare clips of one length"
+        )
+
+
 def landmark_sums(
     found: Landmarks,  # of the generated clip
     true: Landmarks,  # of the true one
     akd: str = "official",  # a variant
 ) -> dict[str, float]:  # counts, and the sum of distances under `akd`
     "What a clip adds to AKD and MKR (Monkey-Net section 4.1)."
-    if found.xy.shape != true.xy.shape:
-        raise InputError(
-            "landmarks: expected the same detector and as many frames twice, found "
-            f"{list(found.xy.shape)} and {list(true.xy.shape)}; compare clips of one length"
-        )
+    _expect_alike("landmarks: expected the same detector", found.xy, true.xy)
     both = found.seen & true.seen
     distance = point_distance(found.xy[both], true.xy[both], akd)
     return dict(
@@ -85,12 +90,7 @@ def embedding_sums(
     aed: str = "official",  # a variant
 ) -> dict[str, float]:  # counts, and the sum of distances under `aed`
     "What a clip adds to AED."
-    if found.features.shape != true.features.shape:
-        raise InputError(
-            "embeddings: expected the same embedder and as many frames twice, found "
-            f"{list(found.features.shape)} and {list(true.features.shape)}; "
-            "compare clips of one length"
-        )
+    _expect_alike("embeddings: expected the same embedder", found.features, true.features)
     both = found.found & true.found
     distance = identity_distance(found.features[both], true.features[both], aed)
     return dict(

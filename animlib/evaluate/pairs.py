@@ -6,7 +6,6 @@
 __all__ = ["pair_numbers", "evaluate_pairs"]
 
 # %% ../../nbs/12_practice/125a_evaluate.pairs.ipynb #a03
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..data.sources import open_source
 from .cross import transfer_clip
 from .detectors import Evaluator, video_errors
 from .metrics import gradient_length
+from .records import write_csv
 from ..inference import pick_device
 from ..media.write import Video
 from ..ranges import Limit, checked
@@ -66,16 +66,6 @@ def _measured(model, pairs: Sequence, mode: str, out: Path, progress: bool) -> I
         yield dict(clip=name, frames=len(frames)) | pair_numbers(frames, source, driving)
 
 
-def _write_rows(file: Path, rows: list[dict]):
-    def write(temporary: Path):
-        with open(temporary, "w", newline="", encoding="utf-8") as opened:
-            writer = csv.DictWriter(opened, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomic(file, write)
-
-
 @checked
 def evaluate_pairs(
     model,  # as `load_animator`
@@ -93,7 +83,7 @@ def evaluate_pairs(
     animator = load_animator(model).to(pick_device(device))
     missing: Missing = "skip" if skip_missing else "error"
     listed = (
-        PairList.of(user_path(data, "data"))
+        PairList.of(user_path(data, "data"), missing)
         if pairs is None
         else PairList(user_path(pairs, "pairs"), missing)
     )
@@ -104,7 +94,7 @@ def evaluate_pairs(
     source = open_source(data, animator.cfg.size, progress=progress, pairs=listed)
     found = source.transfers(limit or 10**6)
     rows = list(_measured(animator, found, mode, out, progress))
-    _write_rows(out / "pairs.csv", rows)
+    write_csv(out / "pairs.csv", rows)
     metrics = {
         name: mean(row[name] for row in rows) for name in rows[0] if name not in ("clip", "frames")
     }

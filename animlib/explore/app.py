@@ -17,7 +17,6 @@ __all__ = [
 # %% ../../nbs/13_runs/135b_explore.app.ipynb #p03
 import json
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..process import Stopped
+from ..process import until_interrupted
 from ..shipped import share
 
 
@@ -241,8 +240,5 @@ def explore(
 
 def explore_command(args: Namespace):
     "The explorers, until they are ended: Ctrl-C is how, and no failure."
-    try:
+    with until_interrupted():
         explore(args.name, args.port, not args.no_browser)
-    except KeyboardInterrupt as stop:
-        if isinstance(stop, Stopped) and stop.number != signal.SIGINT:
-            raise

@@ -22,6 +22,7 @@ __all__ = [
     "animate_command",
     "run_of",
     "train_command",
+    "print_metrics",
     "reconstruct_command",
     "convert_command",
     "data_command",
@@ -213,15 +214,23 @@ def train_command(args: Namespace):
 
 
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c20
+def print_metrics(
+    metrics: Mapping,  # name -> number or text
+    file: Path,  # where they are kept
+):
+    "A line for every number, and the file."
+    for name, value in metrics.items():
+        print(f"{name}: {value:.5g}" if isinstance(value, float) else f"{name}: {value}")
+    print(file)
+
+
 def reconstruct_command(args: Namespace):
     "Metrics of a model on held-out clips."
     from animlib.run.jobs import reconstruct
 
     out = args.out or Path("runs") / f"reconstruct-{Path(args.model).stem}"
     metrics = reconstruct(args.model, args.data, out, args.limit, args.device, show_progress())
-    for name, value in metrics.items():
-        print(f"{name}: {value:.5g}" if isinstance(value, float) else f"{name}: {value}")
-    print(f"{out}{os.sep}metrics.json")
+    print_metrics(metrics, Path(out) / "metrics.json")
 
 
 def convert_command(args: Namespace):

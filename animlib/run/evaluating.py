@@ -6,18 +6,17 @@
 __all__ = ["evaluate_command", "add_evaluate"]
 
 # %% ../../nbs/13_runs/138f_run.evaluating.ipynb #k03
-import os
 from argparse import Namespace
 from pathlib import Path
 
 from .arguments import add_command
-from .commands import Usage, count, path, show_progress
+from .commands import Usage, count, path, print_metrics, show_progress
 
 
 # %% ../../nbs/13_runs/138f_run.evaluating.ipynb #k06
 def _out_of(args: Namespace) -> Path:
     "The folder of the results."
-    return args.out or Path("runs") / f"evaluate-{Path(args.model).stem}"
+    return Path(args.out or Path("runs") / f"evaluate-{Path(args.model).stem}")
 
 
 def _evaluate_pairs(args: Namespace):
@@ -29,8 +28,7 @@ def _evaluate_pairs(args: Namespace):
     out = _out_of(args)
     listed = (args.pairs, args.limit, args.mode, args.device, args.skip_missing)
     metrics = evaluate_pairs(args.model, args.data, out, *listed, show_progress())
-    print(*(f"{name}: {value:.5g}" for name, value in metrics.items()), sep="\n")
-    print(f"{out}{os.sep}metrics.json")
+    print_metrics(metrics, out / "metrics.json")
 
 
 def evaluate_command(args: Namespace):
@@ -53,9 +51,7 @@ def evaluate_command(args: Namespace):
         args.device,
         show_progress(),
     )
-    for name, number in summary["metrics"].items():
-        print(f"{name}: {number:.5g}" if isinstance(number, float) else f"{name}: {number}")
-    print(f"{out}{os.sep}summary.json")
+    print_metrics(summary["metrics"], out / "summary.json")
 
 
 def add_evaluate(subparsers):

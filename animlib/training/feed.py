@@ -69,11 +69,15 @@ class Feed:
         self.next = step
         return iter(loader)
 
+    def draw(self, step: int, device="cpu") -> tuple[Tensor, Tensor]:  # source, driving
+        "The batch of any step, made here and now."
+        given = self.batches
+        return draw_batch(given.sampler, given.data, self.cfg, step, given.rank, device)
+
     def batch(self, step: int, device="cpu") -> tuple[Tensor, Tensor]:  # source, driving
         "The batch of a step; leaves torch's own generator seeded for the losses."
-        given = self.batches
         if not self.ahead:
-            return draw_batch(given.sampler, given.data, self.cfg, step, given.rank, device)
+            return self.draw(step, device)
         start = time.perf_counter()
         if self._made is None or step != self.next:
             self._made = self._begin(step)
@@ -82,7 +86,7 @@ class Feed:
         seconds = time.perf_counter() - start
         self.whole[0] += seconds
         self.recent[0] += seconds
-        torch.manual_seed(step_seed(self.cfg.seed, step, given.rank))
+        torch.manual_seed(step_seed(self.cfg.seed, step, self.batches.rank))
         if isinstance(made, str):
             raise InputError(made)
         source, driving = (images.to(device, non_blocking=True) for images in made)

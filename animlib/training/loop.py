@@ -20,7 +20,7 @@ from ..animator import Model
 from ..core import InputError, required
 from ..losses.reconstruction import Term, total_loss
 from ..process import Stopped, StopRequest
-from .config import TrainCfg, draw_batch, in_steps, pair_sampler
+from .config import TrainCfg, in_steps, pair_sampler
 from .feed import Feed
 from .folder import RunFolder, follow_plan, run_config
 from .optimise import Optimized, named_parts
@@ -89,8 +89,6 @@ class Trainer:
         preview: Callable | None = None,
         ahead: bool = False,
     ):
-        self.data = data
-        self.sampler = sampler
         self.preview = preview
         self.accelerator = make_accelerator(cfg, device)
         self.peers = Peers(self.accelerator)
@@ -143,7 +141,7 @@ class Trainer:
             defaults = run_config(self.model.method, type(cfg)(), TrainCfg())
             self.folder.open(config, resume, defaults)
             device = self.accelerator.device
-            self.record = Record(self.folder.path, self.cfg, device, self.batch, tensorboard)
+            self.record = Record(self.folder.path, self.cfg, device, self.feed.draw, tensorboard)
             self.parts["reports"] = self.record.reports
         self.accelerator.wait_for_everyone()
         if resume:
@@ -157,11 +155,6 @@ class Trainer:
         self.start = self.done = self.state.load(**self.parts)
         for one, plan in zip(self.all_optimized, plans):
             follow_plan(one.adam, one.schedule, plan, self.start)
-
-    def batch(self, step: int, device="cpu") -> tuple[Tensor, Tensor]:  # source, driving
-        "What this process trains on in one step."
-        rank = self.accelerator.process_index
-        return draw_batch(self.sampler, self.data, self.cfg, step, rank, device)
 
     def step(self, step: int) -> tuple[Tensor, dict[str, Tensor]]:  # loss, every term
         "One step of the model, and one of the discriminator on what the model has just made."
