@@ -35,6 +35,7 @@ def add_data(subparsers):
     add("--size", type=count, metavar="N", help=size)
     lost = "pack: frames are left out to stay below it (64)"
     add("--megabytes", type=count, default=64, metavar="N", help=lost)
+    add("--verbose", action="store_true", help="check: every note in a line of its own")
     _add_papers(add)
 
 
