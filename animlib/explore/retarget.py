@@ -32,8 +32,8 @@ from torch import Tensor
 from ..animation import animate
 from ..animator import Animator
 from ..core import InputError
+from .choices import Uploads
 from .layout import in_squares, row, save_upload
-from .recorder import Recorder
 from .twin import Twin
 from ..inputs import open_driving
 from ..media.read import read_image
@@ -133,14 +133,13 @@ class RetargetDesk(widgets.VBox):
         self.folder = tempfile.TemporaryDirectory()
         self.made: Compared | None = None
         self._controls()
-        self._files()
         self.note = widgets.HTML()
         self.remarks = widgets.HTML()
         layout = widgets.Layout(max_width="100%", height="auto")
         self.video = widgets.Video(format="mp4", loop=True, autoplay=True, layout=layout)
         settings = [self.mode, self.best, self.auto, self.scale, self.crop, self.back]
         methods = list(self.chosen.values())
-        rows = [row(self.uploads), row(settings), row([*methods, self.go]), self.note]
+        rows = [Uploads(self.take), row(settings), row([*methods, self.go]), self.note]
         self.result = widgets.VBox(layout=widgets.Layout(max_width="100%"))  # empty at first
         rows += [self.result, self.remarks]
         super().__init__(rows)
@@ -162,19 +161,6 @@ class RetargetDesk(widgets.VBox):
         self.go = widgets.Button(description="animate", button_style="primary")
         self.go.on_click(self.run)
         self.auto.observe(self._switch, "value")
-
-    def _files(self):
-        wide = {"width": "auto"}
-        self.own_source = widgets.FileUpload(
-            accept="image/*", description="your image", layout=wide
-        )
-        self.own_driving = widgets.FileUpload(
-            accept="video/*,.gif,.webp", description="your clip", layout=wide
-        )
-        self.own_source.observe(lambda change: self.take(change["new"], "source"), "value")
-        self.own_driving.observe(lambda change: self.take(change["new"], "driving"), "value")
-        self.recorder = Recorder(lambda file: self.take([file], "driving"))
-        self.uploads = [self.own_source, self.own_driving, self.recorder]
 
     def _switch(self, change):
         self.scale.disabled = change["new"]
