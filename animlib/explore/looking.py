@@ -61,6 +61,10 @@ def _slider(last: int, first: int, name: str) -> widgets.IntSlider:
     )
 
 
+def _upload(name: str) -> widgets.FileUpload:
+    return widgets.FileUpload(accept="image/*", description=name, layout={"width": "auto"})
+
+
 class HeadsDesk(widgets.VBox):
     "All layers and heads of a query; a click enlarges one; tokens beside the true tree."
 
@@ -89,9 +93,7 @@ class HeadsDesk(widgets.VBox):
         self.matrix = Pane("", 260)
         self.tree = Pane("", 260)
         self.note = widgets.HTML()
-        self.own = widgets.FileUpload(
-            accept="image/*", description="your image", layout={"width": "auto"}
-        )
+        self.own = _upload("your image")
         options = dict(hover=True, width=side, radius=4, colours=["#2ca02c"])
         self.large = Board(torch.zeros(1, 2), self.draw_large, label="enlarged map", **options)
         self.thumbs = Board(
