@@ -21,6 +21,7 @@ __all__ = [
     "variant_options",
     "Component",
     "get_component",
+    "describe_method",
 ]
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c03
@@ -28,6 +29,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
+
+import torch
 
 from ..animator import Animator, Model
 from ..core import InputError, nearest
@@ -221,3 +224,20 @@ def get_component(name: str) -> Component:
     path, config = COMPONENTS[name]
     module = import_module(path)
     return Component(name, getattr(module, config), module.build)
+
+
+# %% ../../nbs/02_training/026_models.registry.ipynb #d01
+def describe_method(name: str) -> dict[str, str]:
+    "Frames and weights of a method's presets, and the paper's data sets."
+    row = {"method": name}
+    data_sets = []
+    for preset, (cfg, _) in get_method(name).presets.items():
+        if preset.startswith("paper-"):  # the paper's model for one data set
+            data_sets.append(preset.removeprefix("paper-"))
+            continue
+        with torch.device("meta"):
+            weights = sum(p.numel() for p in build(name, preset).parameters())
+        row[f"{preset} (px, weights)"] = f"{cfg.size}, {weights / 1e6:.2f} M"
+    if data_sets:
+        row["paper-..."] = " ".join(data_sets)
+    return row

@@ -276,6 +276,6 @@ def run_command(args: Namespace):
 
 def models_command(args: Namespace):
     "What can be built and what is trained."
-    from animlib.zoo.hub import list_models
+    from animlib.zoo.catalog import list_models
 
     print(list_models())

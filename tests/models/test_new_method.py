@@ -24,7 +24,8 @@ from animlib.motion.translation import translation_motion
 from animlib.run import jobs
 from animlib.run.ablate import ablate
 from animlib.training.config import TrainCfg
-from animlib.zoo.hub import load, method_rows
+from animlib.zoo.catalog import method_rows
+from animlib.zoo.hub import load
 
 DATA = "toy:arm"
 

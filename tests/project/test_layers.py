@@ -42,7 +42,7 @@ retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
 training: config optimise state folder record peers feed loop
 models: registry *
-zoo: old_names tensors files checkpoint official.facts official.* convert hub start
+zoo: catalog old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers
 evaluate: choice records cross pairs tables measure floors paper_tables preference
