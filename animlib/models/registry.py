@@ -6,13 +6,11 @@
 __all__ = [
     "Options",
     "Variant",
-    "MODULES",
     "SMALL_TRAINING",
     "SMALL_LOSS",
     "COMPONENTS",
     "WarmStart",
     "Method",
-    "method_names",
     "register",
     "get_method",
     "start_from_published",
@@ -34,6 +32,7 @@ import torch
 
 from ..animator import Animator, Model
 from ..core import InputError, nearest
+from .names import MODULES, method_names, registered
 from ..options import flatten_options, is_option, option_values, set_options
 from ..training.config import TrainCfg
 
@@ -69,38 +68,19 @@ class Method:
 
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c09
-MODULES = {  # method -> the module that defines METHOD
-    "x2face": "animlib.models.x2face",
-    "monkeynet": "animlib.models.monkeynet",
-    "fomm": "animlib.models.fomm",
-    "pose_attentive": "animlib.models.pose_attentive",
-    "mraa": "animlib.models.mraa",
-    "tpsmm": "animlib.models.tpsmm",
-    "dam": "animlib.models.dam",
-    "hdam": "animlib.models.hdam",
-    "motion_transformer": "animlib.models.motion_transformer",
-}
-_registered: dict[str, Method] = {}
-
-
-def method_names() -> list[str]:
-    "All methods, in the order of their years."
-    return [*MODULES, *(name for name in _registered if name not in MODULES)]
-
-
 def register(method: Method) -> Method:
     "Make a method known to `build`, training, evaluation and lists."
-    _registered[method.name] = method
+    registered[method.name] = method
     return method
 
 
 def get_method(name: str) -> Method:
     "The record of a method; InputError with the nearest name where there is none."
-    if name not in _registered and name in MODULES:
+    if name not in registered and name in MODULES:
         register(import_module(MODULES[name]).METHOD)
-    if name not in _registered:
+    if name not in registered:
         raise InputError(f"method {name!r}: unknown; {nearest(name, method_names())}")
-    return _registered[name]
+    return registered[name]
 
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #t01

@@ -16,11 +16,11 @@ __all__ = [
 
 # %% ../../nbs/11_zoo/119b_zoo.catalog.ipynb #k03
 import json
-import sys
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from ..models.names import method_names
 from ..shipped import share
 
 
@@ -68,15 +68,21 @@ def zoo_rows() -> list[dict[str, str]]:
 
 
 # %% ../../nbs/11_zoo/119b_zoo.catalog.ipynb #k15
+def _described(names: list[str]) -> list[dict[str, str]]:
+    "Rows of methods that are not in the kept table."
+    if not names:
+        return []
+    from animlib.models.registry import describe_method
+
+    return [describe_method(name) for name in names]
+
+
 def method_rows() -> list[dict[str, str]]:
     "A row for every method: frames and weights of its presets, and the paper's data sets."
     rows = json.loads(share("assets", "methods.json").read_text(encoding="utf-8"))
-    registry = sys.modules.get("animlib.models.registry")  # loaded by whoever registers a method
-    if registry is None:
-        return rows
     known = {row["method"] for row in rows}
-    others = [name for name in registry.method_names() if name not in known]
-    return rows + [registry.describe_method(name) for name in others]
+    others = [name for name in method_names() if name not in known]
+    return rows + _described(others)
 
 
 # %% ../../nbs/11_zoo/119b_zoo.catalog.ipynb #k18

@@ -14,7 +14,7 @@ import torch
 from ..animator import Animator, Model, expect_animator
 from ..core import InputError, nearest
 from ..media.files import expect_binary
-from ..models.registry import method_names
+from ..models.names import method_names
 from ..storage import user_path
 from .catalog import zoo
 from .convert import from_official

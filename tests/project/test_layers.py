@@ -41,7 +41,7 @@ generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
 training: config optimise state folder record peers feed loop
-models: registry *
+models: names registry *
 zoo: catalog old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers

@@ -4,7 +4,8 @@ import json
 
 from project_files import ROOT
 
-from animlib.models.registry import MODULES, describe_method
+from animlib.models.names import MODULES
+from animlib.models.registry import describe_method
 
 FILE = ROOT / "nbs" / "assets" / "methods.json"
 
