@@ -30,7 +30,7 @@ untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
 backbones: published fetch vgg efficientnet resnet hrnet
 viz: style images hover draw
-data: clips folder check augment pairs identities coded store
+data: cache decoding clips folder check augment pairs identities coded store
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
 data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites
 data: obtain recipes cutting download filling available emoji noto emoji_clips sheets pack sources
