@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 _PUBLIC = {  # public name -> the module that defines it, imported on first use
     "animate": "animlib.animation",
     "build": "animlib.models.registry",
-    "list_models": "animlib.zoo.hub",
+    "list_models": "animlib.zoo.catalog",
     "load": "animlib.zoo.hub",
     "from_official": "animlib.zoo.convert",
     "InputError": "animlib.core",

@@ -174,9 +174,10 @@ def gaussian_window(
     "The blur that fits a reduction: std (every-1)/2, cut off at four of them."
     sigma = (every - 1) / 2
     radius = round(4 * sigma)
-    line = torch.exp(-torch.arange(-radius, radius + 1.0).square() / (2 * sigma**2))
+    offsets = torch.arange(-radius, radius + 1.0, device="cpu")
+    line = torch.exp(-offsets.square() / (2 * sigma**2))
     line = line / line.sum()
-    return line[:, None] * line
+    return (line[:, None] * line).to(torch.get_default_device())
 
 
 class AntiAlias(nn.Module):

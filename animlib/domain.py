@@ -28,8 +28,8 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d
 from .animator import Animator
 from .core import InputError, as_images
 from .data.clips import Clips, draw_grounds
+from .zoo.catalog import zoo
 from .zoo.files import checked_header
-from .zoo.hub import zoo
 
 # %% ../nbs/12_practice/120c_domain.ipynb #c09
 SIDE = 32  # pixels; frames are averaged to this side

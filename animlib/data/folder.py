@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +22,9 @@ import torch
 from tqdm import tqdm
 
 from ..core import required
+from .cache import cache_folder, keep_within, largest_bytes, mark_used
 from .clips import Clips
+from .decoding import Part, decode_clips
 from ..media.files import expect_file, file_error
 from ..media.image import IMAGE_SUFFIXES, image_files, natural_key, rows_and_columns
 from ..media.read import VIDEO_SUFFIXES, read_frames
@@ -96,22 +100,31 @@ def _write_header(file: BinaryIO, shape: tuple):
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _decode_into(file: BinaryIO, paths, names, read: Callable) -> dict:
+def _expect_shape(shape: tuple, clip: Part, path: Path, first: str):
+    "InputError where a frame is not as large as the first one."
+    for found in clip.shapes:
+        if found != shape:
+            expected = f"frames of {shape[1]}x{shape[0]} as in {first}"
+            raise file_error(path, expected, f"{found[1]}x{found[0]}", "give size=")
+
+
+def _decode_into(file: BinaryIO, paths, names, read: Callable, folder: Path) -> dict:
     "Append every frame of every clip to an open npy file; returns the index."
     shape: tuple[int, ...] = ()
     lengths = []
-    for path in tqdm(paths, desc="decoding", unit="clip", delay=1, leave=False):
-        lengths.append(0)
-        for frame in read(path):
-            if not shape:
-                shape = frame.shape
+    bar = tqdm(total=len(paths), desc="decoding", unit="clip", delay=1, leave=False)
+    with bar, closing(decode_clips(paths, read, folder)) as clips:
+        for path, clip in zip(paths, clips):
+            if clip.n_frames and not shape:
+                shape = clip.shapes[0]
                 _write_header(file, (0, *shape))
-            if frame.shape != shape:
-                expected = f"frames of {shape[1]}x{shape[0]} as in {names[0]}"
-                found = f"{frame.shape[1]}x{frame.shape[0]}"
-                raise file_error(path, expected, found, "give size=")
-            file.write(frame.tobytes())
-            lengths[-1] += 1
+            _expect_shape(shape, clip, path, names[0])
+            with open(clip.file, "rb") as frames:
+                shutil.copyfileobj(frames, file)
+            clip.file.unlink()
+            lengths.append(clip.n_frames)
+            bar.set_postfix_str(f"{sum(lengths):,} frames", refresh=False)
+            bar.update()
     if not shape:
         found = f"none in {len(paths)} files"
         raise file_error(paths[0].parent, "a clip that moves", found, "put animations in it")
@@ -133,7 +146,7 @@ def _build_cache(slot: Path, paths, names, read: Callable):
     try:
         with writing(slot):
             with open(part / "frames.npy", "wb") as file:
-                index = _decode_into(file, paths, names, read)
+                index = _decode_into(file, paths, names, read, part)
             (part / "index.json").write_text(json.dumps(index))
             _give_name(part, slot)
     finally:
@@ -192,8 +205,7 @@ def _slot(folder: Path, cache, paths, names, *request) -> Path:
     root = folder.resolve()
     data = _short_hash(str(root), *request)
     state = _short_hash(names, [_state(path) for path in paths])
-    home = user_path(cache or os.environ.get("ANIMLIB_CACHE") or "~/.cache/animlib", "cache")
-    return home / f"{root.name}-{data}-{state}"
+    return cache_folder(cache) / f"{root.name}-{data}-{state}"
 
 
 def _remove_older(slot: Path):
@@ -218,14 +230,17 @@ def decode_once(
 ) -> Clips:
     "Clips as `read` gives them, decoded into a memory-mapped file if that was not done before."
     slot = _slot(folder, cache, paths, names, *request)
+    largest = largest_bytes()
     for _ in range(_ATTEMPTS):
         clips = _read_slot(slot)
         if clips is not None:
+            mark_used(slot)
             return clips
         sweep_strays(slot.parent)  # what killed decodings left
         _set_aside(slot)
         _build_cache(slot, paths, names, read)
         _remove_older(slot)
+        keep_within(slot.parent, largest, but=slot)
     return required(_read_slot(slot), "decoded frames", f"look at the disk of {slot.parent}")
 
 

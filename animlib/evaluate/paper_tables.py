@@ -33,7 +33,7 @@ import yaml
 from ..core import InputError, nearest
 from ..shipped import share
 from ..training.state import read_header
-from ..zoo.hub import zoo
+from ..zoo.catalog import zoo
 
 # %% ../../nbs/12_practice/126b_evaluate.paper_tables.ipynb #q07
 _UNITS = {"": "", "%": "e-2", "K": "e3", "M": "e6", "G": "e9"}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..animator import Step
 from ..core import InputError, Keypoints
-from ..geometry import full_precision, inverse_2x2, point_jacobian, warp
+from ..geometry import full_precision, inverse_2x2, warp
 from ..splines import Spline, random_spline
 
 
@@ -33,10 +33,10 @@ def position_error(
 def jacobian_error(
     kp: Keypoints,  # of the frame
     kp_t: Keypoints,  # of the warped frame
-    transform: Callable,  # maps points of the warped frame to the frame
+    transform: Spline,  # maps points of the warped frame to the frame
 ) -> Tensor:  # scalar
     "Mean |I - J^-1 (dT/dz) J'| (FOMM eq. 12)."
-    loop = inverse_2x2(kp.jacobians) @ point_jacobian(transform, kp_t.xy) @ kp_t.jacobians
+    loop = inverse_2x2(kp.jacobians) @ transform.jacobian(kp_t.xy) @ kp_t.jacobians
     identity = torch.eye(2, device=loop.device, dtype=loop.dtype)
     return (identity - loop).abs().mean()
 

@@ -6,13 +6,11 @@
 __all__ = [
     "Options",
     "Variant",
-    "MODULES",
     "SMALL_TRAINING",
     "SMALL_LOSS",
     "COMPONENTS",
     "WarmStart",
     "Method",
-    "method_names",
     "register",
     "get_method",
     "start_from_published",
@@ -21,6 +19,7 @@ __all__ = [
     "variant_options",
     "Component",
     "get_component",
+    "describe_method",
 ]
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c03
@@ -29,8 +28,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+import torch
+
 from ..animator import Animator, Model
 from ..core import InputError, nearest
+from .names import MODULES, method_names, registered
 from ..options import flatten_options, is_option, option_values, set_options
 from ..training.config import TrainCfg
 
@@ -66,38 +68,19 @@ class Method:
 
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #c09
-MODULES = {  # method -> the module that defines METHOD
-    "x2face": "animlib.models.x2face",
-    "monkeynet": "animlib.models.monkeynet",
-    "fomm": "animlib.models.fomm",
-    "pose_attentive": "animlib.models.pose_attentive",
-    "mraa": "animlib.models.mraa",
-    "tpsmm": "animlib.models.tpsmm",
-    "dam": "animlib.models.dam",
-    "hdam": "animlib.models.hdam",
-    "motion_transformer": "animlib.models.motion_transformer",
-}
-_registered: dict[str, Method] = {}
-
-
-def method_names() -> list[str]:
-    "All methods, in the order of their years."
-    return [*MODULES, *(name for name in _registered if name not in MODULES)]
-
-
 def register(method: Method) -> Method:
     "Make a method known to `build`, training, evaluation and lists."
-    _registered[method.name] = method
+    registered[method.name] = method
     return method
 
 
 def get_method(name: str) -> Method:
     "The record of a method; InputError with the nearest name where there is none."
-    if name not in _registered and name in MODULES:
+    if name not in registered and name in MODULES:
         register(import_module(MODULES[name]).METHOD)
-    if name not in _registered:
+    if name not in registered:
         raise InputError(f"method {name!r}: unknown; {nearest(name, method_names())}")
-    return _registered[name]
+    return registered[name]
 
 
 # %% ../../nbs/02_training/026_models.registry.ipynb #t01
@@ -221,3 +204,20 @@ def get_component(name: str) -> Component:
     path, config = COMPONENTS[name]
     module = import_module(path)
     return Component(name, getattr(module, config), module.build)
+
+
+# %% ../../nbs/02_training/026_models.registry.ipynb #d01
+def describe_method(name: str) -> dict[str, str]:
+    "Frames and weights of a method's presets, and the paper's data sets."
+    row = {"method": name}
+    data_sets = []
+    for preset, (cfg, _) in get_method(name).presets.items():
+        if preset.startswith("paper-"):  # the paper's model for one data set
+            data_sets.append(preset.removeprefix("paper-"))
+            continue
+        with torch.device("meta"):
+            weights = sum(p.numel() for p in build(name, preset).parameters())
+        row[f"{preset} (px, weights)"] = f"{cfg.size}, {weights / 1e6:.2f} M"
+    if data_sets:
+        row["paper-..."] = " ".join(data_sets)
+    return row

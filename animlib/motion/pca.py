@@ -6,15 +6,15 @@
 __all__ = ["half_turn", "same_side", "pca_motion", "axes_error"]
 
 # %% ../../nbs/07_mraa/071_motion.pca.ipynb #c03
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..core import Keypoints
-from ..geometry import Size, full_precision, inverse_2x2, point_jacobian
+from ..geometry import Size, full_precision, inverse_2x2
 from .affine import affine_motion
+from ..splines import Spline
 
 
 # %% ../../nbs/07_mraa/071_motion.pca.ipynb #c09
@@ -51,9 +51,9 @@ def pca_motion(
 def axes_error(
     kp: Keypoints,  # of the frame, with axes in `jac`
     kp_t: Keypoints,  # of the warped frame
-    transform: Callable,  # maps points of the warped frame to the frame
+    transform: Spline,  # maps points of the warped frame to the frame
 ) -> Tensor:  # scalar
     "Mean |I - sgn A^-1 (dT/dz) A'|: FOMM eq. 12 for axes, which have no sign (MRAA)."
-    loop = inverse_2x2(kp.jacobians) @ point_jacobian(transform, kp_t.xy) @ kp_t.jacobians
+    loop = inverse_2x2(kp.jacobians) @ transform.jacobian(kp_t.xy) @ kp_t.jacobians
     identity = torch.eye(2, device=loop.device, dtype=loop.dtype)
     return (identity - loop * half_turn(loop)).abs().mean()

@@ -254,6 +254,8 @@ def data_command(args: Namespace) -> int:
         if not args.name or not args.out:
             raise Usage("data pack: expected the name of a data set and --out FILE")
         return data_jobs.pack_data(args.name, args.out, args.size, args.megabytes, show_progress())
+    if args.what == "cache":
+        return data_jobs.cached_data(args.name, args.clear)
     if not args.name or args.start:
         raise Usage(f"data {args.what}: expected one folder of videos")
     if args.what == "check":
@@ -278,6 +280,6 @@ def run_command(args: Namespace):
 
 def models_command(args: Namespace):
     "What can be built and what is trained."
-    from animlib.zoo.hub import list_models
+    from animlib.zoo.catalog import list_models
 
     print(list_models())

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ..inference import pick_device
 from ..losses.adversarial import adversarial_side
-from ..models.registry import configure, get_method, method_names
+from ..models.names import method_names
+from ..models.registry import configure, get_method
 from ..options import option_values, set_options
 from ..ranges import Batch, Count, Precision, checked
 from .bench import in_turns

@@ -16,16 +16,21 @@ _EXAMPLES = (
     "         animlib data get voxceleb --metadata vox.csv --limit 100 --out vox/\n"
     "         animlib data get mgif --from moving-gif/ --out mgif/\n"
     "         animlib data check videos/\n"
-    "         animlib data pack fluent:people --size 128 --out people.pack"
+    "         animlib data pack fluent:people --size 128 --out people.pack\n"
+    "         animlib data cache --clear"
 )
+_WHAT = "get, check, index, pack; cache: the decoded frames that are kept"
 
 
 def add_data(subparsers):
     "The command data."
     summary = "get an open set, data of the papers or weights; check, index or pack a data set"
     add = add_command(subparsers, "data", commands.data_command, summary, _EXAMPLES)
-    add("what", choices=["get", "check", "index", "pack"], help="get, check, index, pack")
-    name = "get: a name, left out: lists them; check, index: a folder; pack: a data set"
+    add("what", choices=["get", "check", "index", "pack", "cache"], help=_WHAT)
+    name = (
+        "get: a name, left out: lists them; check, index: a folder; pack: a data set; "
+        "cache: the name of a folder, left out: all"
+    )
     add("name", nargs="?", type=path, help=name)
     start = "get: the files are there already"
     add("--from", dest="start", type=path, metavar="FOLDER", help=start)
@@ -35,7 +40,7 @@ def add_data(subparsers):
     add("--size", type=count, metavar="N", help=size)
     lost = "pack: frames are left out to stay below it (64)"
     add("--megabytes", type=count, default=64, metavar="N", help=lost)
-    add("--verbose", action="store_true", help="check: every note in a line of its own")
+    add("--clear", action="store_true", help="cache: remove the decoded frames")
     _add_papers(add)
 
 

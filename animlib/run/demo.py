@@ -40,7 +40,7 @@ from ..shipped import share
 from ..storage import user_path
 from ..training.state import read_header
 from ..viz.images import titled_columns
-from ..zoo.hub import zoo
+from ..zoo.catalog import zoo
 
 
 # %% ../../nbs/13_runs/134_run.demo.ipynb #c06

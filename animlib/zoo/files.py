@@ -26,10 +26,8 @@ from torch import Tensor
 from ..animator import Model
 from ..core import InputError, nearest
 from ..media.files import expect_binary
-from animlib.models.registry import (
-    COMPONENTS,
-    method_names,
-)
+from ..models.names import method_names
+from ..models.registry import COMPONENTS
 from ..ranges import check_value, declared_kinds
 from ..training.state import FORMAT, read_header
 from ..untrusted import readable

@@ -13,7 +13,8 @@ from animlib.explore.masks import MaskPage, masks
 from animlib.explore.page import Explorer
 from animlib.explore.stage import open_stage
 from animlib.explore.twin import Twin
-from animlib.models.registry import build, method_names
+from animlib.models.names import method_names
+from animlib.models.registry import build
 from animlib.retarget.transfer import MODES
 
 WITHOUT_POINTS = ["x2face"]

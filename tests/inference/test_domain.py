@@ -11,7 +11,8 @@ from animlib.domain import Domain, advise_domain, measure_domain, read_domain
 from animlib.media.read import read_image
 from animlib.run.jobs import evaluate_run, train
 from animlib.training.state import read_header
-from animlib.zoo.hub import load, zoo
+from animlib.zoo.catalog import zoo
+from animlib.zoo.hub import load
 
 SIZE = 64
 

@@ -13,9 +13,11 @@ from animlib.core import InputError
 from animlib.data import toy
 from animlib.evaluate.metrics import reconstruction_metrics
 from animlib.inference import ready
-from animlib.models.registry import build, method_names
+from animlib.models.names import method_names
+from animlib.models.registry import build
 from animlib.viz.images import to_uint8
-from animlib.zoo.hub import load, zoo
+from animlib.zoo.catalog import zoo
+from animlib.zoo.hub import load
 
 SIZE = 64
 

@@ -18,13 +18,15 @@ from animlib.detectors.keypoint import DetectorCfg, KeypointDetector
 from animlib.evaluate.tables import evaluate
 from animlib.generators.occlusion import GeneratorCfg, OcclusionGenerator
 from animlib.losses.reconstruction import Term, l1
-from animlib.models import registry
-from animlib.models.registry import Method, build, get_method, method_names, register
+from animlib.models import names
+from animlib.models.names import method_names
+from animlib.models.registry import Method, build, get_method, register
 from animlib.motion.translation import translation_motion
 from animlib.run import jobs
 from animlib.run.ablate import ablate
 from animlib.training.config import TrainCfg
-from animlib.zoo.hub import load, method_rows
+from animlib.zoo.catalog import method_rows
+from animlib.zoo.hub import load
 
 DATA = "toy:arm"
 
@@ -73,7 +75,7 @@ SHIFT = Method(
 def registered(method: Method):
     "The method is known inside, and to nobody afterwards."
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_registered", dict(registry._registered))
+        patch.setitem(names.registered, method.name, method)
         yield register(method)
 
 

@@ -17,13 +17,13 @@ from animlib.cli import main
 from animlib.core import InputError
 from animlib.geometry import Sampling
 from animlib.losses.reconstruction import total_loss
+from animlib.models.names import method_names
 from animlib.models.registry import (
     COMPONENTS,
     build,
     configure,
     get_component,
     get_method,
-    method_names,
     variant_options,
 )
 from animlib.options import Config, flatten_options, option_kinds, option_values, set_options

@@ -12,7 +12,8 @@ import pytest
 import torch
 from released import RELEASED, Released, tree_of
 
-from animlib.models.registry import configure, get_method, method_names, variant_options
+from animlib.models.names import method_names
+from animlib.models.registry import configure, get_method, variant_options
 from animlib.options import option_values, set_options
 from animlib.training.config import in_steps
 from animlib.zoo.official.config import OFFICIAL, official_cfg

@@ -7,12 +7,12 @@ import torch
 
 from animlib.cli import main
 from animlib.losses.reconstruction import total_loss
+from animlib.models.names import method_names
 from animlib.models.registry import (
     SMALL_LOSS,
     SMALL_TRAINING,
     configure,
     get_method,
-    method_names,
     variant_options,
 )
 from animlib.options import option_values, set_options

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from animlib.models.registry import MODULES, configure, get_method, variant_options
+from animlib.models.names import MODULES
+from animlib.models.registry import configure, get_method, variant_options
 from animlib.options import option_values, set_options
 from animlib.run.ablate import variants_of
 

@@ -68,12 +68,7 @@ def test_a_style_of_its_own_is_found(source):
 # ---- what is stored ----
 # Chapters whose figures are drawn in the style when they run, but stored as they were before:
 # `python tests/support/seconds.py --save NOTEBOOK` stores them again; then take them out here.
-WAITING = """
-011b 018g 018h 125a 126e
-022 044 045 046 047 048 051 052 053 060 061 062 063 064 070 071 072 073 074 080 081
-082 083 084 090 091 092 093 094 095 096 100 100a 101 102 103 120d 122 123 124 125 127b
-127d 128 130 134 138b explore/attention pipelines/forecast
-""".split()
+WAITING = ["pipelines/forecast"]
 
 
 def waits(path) -> bool:

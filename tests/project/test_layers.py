@@ -30,7 +30,7 @@ untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
 backbones: published fetch vgg efficientnet resnet hrnet
 viz: style images hover draw
-data: clips folder check augment pairs identities coded store
+data: cache decoding clips folder check augment pairs identities coded store
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
 data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites
 data: obtain recipes cutting download filling available emoji noto emoji_clips sheets pack sources
@@ -41,8 +41,8 @@ generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
 training: config optimise state folder record peers feed loop
-models: registry *
-zoo: old_names tensors files checkpoint official.facts official.* convert hub start
+models: names registry *
+zoo: catalog old_names tensors files checkpoint official.facts official.* convert hub start
 inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers
 evaluate: choice records cross pairs tables measure floors paper_tables preference

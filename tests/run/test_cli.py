@@ -21,11 +21,11 @@ from animlib.data import toy
 from animlib.data.noto import GROUPS
 from animlib.data.sources import SOURCES
 from animlib.media.write import Video
-from animlib.models.registry import method_names
+from animlib.models.names import method_names
 from animlib.run import commands
 from animlib.training.record import TrainingDiverged
 from animlib.viz.images import to_uint8
-from animlib.zoo.hub import zoo
+from animlib.zoo.catalog import zoo
 
 COMMANDS = "demo animate train reconstruct evaluate convert export".split()
 COMMANDS += "data run explore study models bench docs".split()

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from animlib.core import InputError
-from animlib.models.registry import method_names
+from animlib.models.names import method_names
 from animlib.run.costs import kept_bytes, step_costs, training_step
 
 

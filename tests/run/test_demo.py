@@ -23,7 +23,7 @@ from animlib.run.demo import (
     zoo_table,
 )
 from animlib.shipped import share
-from animlib.zoo.hub import zoo
+from animlib.zoo.catalog import zoo
 
 
 # ---- the demonstration ----

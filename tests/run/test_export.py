@@ -10,7 +10,8 @@ import torch
 from animlib.core import InputError
 from animlib.geometry import resize_maps
 from animlib.inference import ready
-from animlib.models.registry import build, method_names
+from animlib.models.names import method_names
+from animlib.models.registry import build
 from animlib.retarget.transfer import relative
 from animlib.run import export, exported, graphs
 from animlib.run.export import export_model

@@ -6,9 +6,9 @@ import pytest
 from project_files import ROOT
 
 from animlib.data.available import available
-from animlib.models.registry import method_names
+from animlib.models.names import method_names
 from animlib.training.state import read_header
-from animlib.zoo.hub import zoo
+from animlib.zoo.catalog import zoo
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from animlib.models.registry import method_names
+from animlib.models.names import method_names
 from animlib.run.plan import PlannedRun, in_turn, read_plan
 from animlib.run.sweep import sweep
 from animlib.shipped import share

@@ -309,7 +309,7 @@ LOSS = [
         LOSSES,
         ("black borders", '"reflection")', '"zeros")', True),
         ("frames exchanged", "kp.xy - transform(kp_t.xy)", "kp_t.xy - transform(kp.xy)"),
-        ("the map's Jacobian missing", "point_jacobian(transform, kp_t.xy) @ kp_t", "kp_t"),
+        ("the map's Jacobian missing", "transform.jacobian(kp_t.xy) @ kp_t", "kp_t"),
         (
             "the frame ignored",
             'image = step.source if frame == "source" else step.target',

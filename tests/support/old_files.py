@@ -6,8 +6,8 @@ from pathlib import Path
 from project_files import ROOT
 from safetensors.torch import load_file, save_file
 
+from animlib.zoo.catalog import zoo
 from animlib.zoo.files import OLD_FORMAT
-from animlib.zoo.hub import zoo
 
 # What the headers of the zoo's files held before configs were nested.
 OLD_CONFIGS = json.loads((ROOT / "tests" / "zoo" / "old_configs.json").read_text())

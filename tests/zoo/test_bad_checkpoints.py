@@ -16,10 +16,11 @@ from animlib.core import InputError
 from animlib.models.registry import build
 from animlib.shipped import share
 from animlib.training.state import read_header, save_model
+from animlib.zoo.catalog import list_models, zoo
 from animlib.zoo.checkpoint import read_official
 from animlib.zoo.convert import convert, from_official
 from animlib.zoo.files import OLD_FORMAT
-from animlib.zoo.hub import list_models, load, zoo
+from animlib.zoo.hub import load
 
 GOLDEN = ROOT / "tests" / "golden"
 CONFIG = json.loads((GOLDEN / "fomm.json").read_text())["config"]

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from animlib.core import InputError
-from animlib.models.registry import build, get_method, method_names
+from animlib.models.names import method_names
+from animlib.models.registry import build, get_method
 from animlib.options import option_values
 from animlib.run.notebooks import notebook_parameters
 from animlib.training.state import read_header, save_model

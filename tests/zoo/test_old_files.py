@@ -5,8 +5,8 @@ import torch
 from old_files import OLD_CONFIGS, write_old
 
 from animlib.training.state import FORMAT, read_header
+from animlib.zoo.catalog import zoo
 from animlib.zoo.files import read_model
-from animlib.zoo.hub import zoo
 
 
 def test_every_model_of_the_first_format_is_still_in_the_zoo():

@@ -5,7 +5,8 @@ import torch
 
 from animlib.core import InputError
 from animlib.data.sources import open_source
-from animlib.models.registry import build, configure, get_method, method_names
+from animlib.models.names import method_names
+from animlib.models.registry import build, configure, get_method
 from animlib.options import option_values
 from animlib.run.jobs import train
 from animlib.training.state import read_header, save_model
