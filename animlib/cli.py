@@ -89,6 +89,7 @@ def _add_train(subparsers):
         commands.train_command,
         "train a method on your videos or the toy world",
         "animlib train fomm --data toy:arm --preset toy --steps 200\n"
+        "         OMP_NUM_THREADS=2 animlib train fomm --data videos/    two cores, not all\n"
         "         torchrun --standalone --nproc-per-node 2 -m animlib.cli train fomm "
         "--data videos/ --run-dir runs/mine",
     )

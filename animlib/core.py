@@ -8,6 +8,7 @@ __all__ = [
     "required",
     "expect_shape",
     "nearest",
+    "size_text",
     "as_images",
     "KeypointExtra",
     "Keypoints",
@@ -77,6 +78,15 @@ def nearest(
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"there are: {', '.join(names)}"
+
+
+# %% ../nbs/00_foundations/001_core.ipynb #c10e
+def size_text(
+    size: tuple[int, int],  # (rows, columns)
+) -> str:
+    "A size in words, width first; what is not square says so."
+    rows, columns = size
+    return f"{columns}x{rows}" + ("" if rows == columns else " (width x height)")
 
 
 # %% ../nbs/00_foundations/001_core.ipynb #c15

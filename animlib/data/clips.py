@@ -14,7 +14,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..core import InputError, as_images
+from ..core import InputError, as_images, size_text
 
 # %% ../../nbs/01_data/010_data.clips.ipynb #a02
 WHITE = (1.0, 1.0, 1.0)  # the ground of tests
@@ -97,8 +97,7 @@ class Clips:
         return len(self.lengths)
 
     def __repr__(self) -> str:
-        rows, columns = self.size
-        return f"Clips: {len(self)} clips, {self.n_frames} frames of {rows}x{columns}"
+        return f"Clips: {len(self)} clips, {self.n_frames} frames of {size_text(self.size)}"
 
     @property
     def size(self) -> tuple[int, int]:

@@ -6,14 +6,18 @@
 __all__ = ["HOVERED", "HeadsDesk", "heads_view"]
 
 # %% ../../nbs/12_practice/129b_explore.looking.ipynb #l03
+import tempfile
+from collections.abc import Sequence
 from functools import cached_property
+from html import escape
+from pathlib import Path
 
 import ipywidgets as widgets
 import torch
 from torch import Tensor
 
 from ..animator import Animator
-from ..core import required
+from ..core import InputError, required
 from .board import Board
 from animlib.explore.heads import (
     Attended,
@@ -26,9 +30,10 @@ from animlib.explore.heads import (
     share_image,
     token_tree,
 )
-from .layout import Pane, in_squares, row, titled
+from .layout import Pane, in_squares, row, save_upload, titled
 from .twin import Twin
 from ..geometry import resize_maps
+from ..media.read import read_image
 from ..viz.draw import draw_points
 from ..viz.images import titled_columns
 
@@ -54,6 +59,10 @@ def _slider(last: int, first: int, name: str) -> widgets.IntSlider:
         style={"description_width": "60px"},
         layout={"width": "270px"},
     )
+
+
+def _upload(name: str) -> widgets.FileUpload:
+    return widgets.FileUpload(accept="image/*", description=name, layout={"width": "auto"})
 
 
 class HeadsDesk(widgets.VBox):
@@ -84,6 +93,7 @@ class HeadsDesk(widgets.VBox):
         self.matrix = Pane("", 260)
         self.tree = Pane("", 260)
         self.note = widgets.HTML()
+        self.own = _upload("your image")
         options = dict(hover=True, width=side, radius=4, colours=["#2ca02c"])
         self.large = Board(torch.zeros(1, 2), self.draw_large, label="enlarged map", **options)
         self.thumbs = Board(
@@ -101,6 +111,7 @@ class HeadsDesk(widgets.VBox):
 
     def _listen(self):
         self.thumbs.observe(self.pick, "points")
+        self.own.observe(lambda change: self.take(change["new"]), "value")
         for control in (self.query, self.frame):
             control.observe(self.refresh, "value")
         for control in (self.layer, self.head):
@@ -109,7 +120,7 @@ class HeadsDesk(widgets.VBox):
     def _rows(self) -> list[widgets.Widget]:
         thumbs = titled(self.thumbs, "rows: layers, columns: heads; click one")
         large = titled(self.large, "enlarged; hover a patch")
-        controls = [self.query, self.frame, self.layer, self.head]
+        controls = [self.query, self.frame, self.layer, self.head, self.own]
         return [row(controls), self.note, row([thumbs, self.bar, large, self.matrix, self.tree])]
 
     def found(self, i: int) -> Attended:
@@ -117,6 +128,22 @@ class HeadsDesk(widgets.VBox):
         if i not in self.seen:
             self.seen[i] = attended(self.model, self.frames[i])
         return self.seen[i]
+
+    def take(self, files: Sequence):  # of `FileUpload.value`
+        "An image of the reader in place of the clip; what cannot be read is told."
+        try:
+            for file in files:
+                with tempfile.TemporaryDirectory() as folder:
+                    path = save_upload(file, Path(folder))
+                    image = read_image(path, tuple(self.frames.shape[-2:]), "crop")
+                self.frames = image[None]
+                self.joints = None  # the true ones are known for the toy world alone
+                self.seen = {}
+                self.frame.value = 0
+                self.frame.max = 0
+                self.refresh()
+        except InputError as error:
+            self.note.value = f'<span style="color:#c00">{escape(str(error))}</span>'
 
     @property
     def now(self) -> Attended:
@@ -198,6 +225,7 @@ class HeadsDesk(widgets.VBox):
         title = f"token (row) to token (column), up to {others.max():.1%}"
         self.matrix.show(matrix_image(others), title)
         if self.joints is None:
+            self.tree.png = b""
             self.tree.describe("the kinematic tree is known for the toy world alone")
             return
         here = rank_correlation(given, self.near)

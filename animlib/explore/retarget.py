@@ -17,7 +17,7 @@ __all__ = [
 import contextlib
 import io
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from itertools import islice
@@ -26,17 +26,20 @@ from typing import Any
 
 import ipywidgets as widgets
 import torch
+from einops import repeat
 from torch import Tensor
 
 from ..animation import animate
+from ..animator import Animator
 from ..core import InputError
+from .choices import Uploads
 from .layout import in_squares, row, save_upload
-from .recorder import Recorder
 from .twin import Twin
 from ..inputs import open_driving
 from ..media.read import read_image
 from ..media.write import Video
 from ..viz.images import grid_image, titled_columns
+from ..zoo.hub import load_animator
 
 
 # %% ../../nbs/12_practice/129d_explore.retarget.ipynb #r06
@@ -48,19 +51,22 @@ class Compared:
     refused: dict[str, str] = field(default_factory=dict)  # name -> why
     notes: list[str] = field(default_factory=list)  # of the library, with the name of the method
 
+    def __or__(self, other: "Compared") -> "Compared":
+        "These methods and those."
+        videos = self.videos | other.videos
+        return Compared(videos, self.refused | other.refused, self.notes + other.notes)
+
 
 def compare(
     models: Mapping[str, Any],  # name -> Animator, name of the zoo, or path
     source,  # as `animate`
     driving: Video,
-    told: Callable[[str], None] = lambda name: None,  # is called before each method
     **settings,  # mode, best_frame, scale, crop, paste_back of `animate`
 ) -> Compared:
     "One pair, animated by every method; notes and refusals are kept apart."
     videos, refused = {}, {}
     notes = []
     for name, model in models.items():
-        told(name)
         heard = io.StringIO()
         try:
             with contextlib.redirect_stderr(heard):
@@ -84,11 +90,10 @@ def side_by_side(
     cells = []
     for title, video in columns.items():
         squares = in_squares(video, side)
-        cells.append((title, squares if len(squares) == length else squares[[0] * length]))
-    pages = []
-    for i in range(length):
-        page = [titled_columns({title: squares[[i]]}) for title, squares in cells]
-        pages.append(grid_image(page, min(wide, len(page)), 2))
+        head = titled_columns({title: squares[:1]})[:, :-side]
+        shown = squares if len(squares) == length else squares[[0] * length]
+        cells.append(torch.cat([repeat(head, "c h w -> t c h w", t=length), shown], 2))
+    pages = [grid_image(list(page), min(wide, len(cells)), 2) for page in zip(*cells)]
     return torch.stack(pages)
 
 
@@ -126,19 +131,18 @@ class RetargetDesk(widgets.VBox):
         self.source = read_image(source)
         self.driving = short_clip(driving, frames)
         self.folder = tempfile.TemporaryDirectory()
-        self.made = Compared({})
+        self.made: Compared | None = None
         self._controls()
-        self._files()
         self.note = widgets.HTML()
         self.remarks = widgets.HTML()
         layout = widgets.Layout(max_width="100%", height="auto")
         self.video = widgets.Video(format="mp4", loop=True, autoplay=True, layout=layout)
         settings = [self.mode, self.best, self.auto, self.scale, self.crop, self.back]
         methods = list(self.chosen.values())
-        rows = [row(self.uploads), row(settings), row([*methods, self.go]), self.note, self.video]
-        rows.append(self.remarks)
+        rows = [Uploads(self.take), row(settings), row([*methods, self.go]), self.note]
+        self.result = widgets.VBox(layout=widgets.Layout(max_width="100%"))  # empty at first
+        rows += [self.result, self.remarks]
         super().__init__(rows)
-        self.run()
 
     def _controls(self):
         narrow = dict(indent=False, layout={"width": "auto"})
@@ -147,7 +151,7 @@ class RetargetDesk(widgets.VBox):
         self.best = widgets.Checkbox(description="best frame", **narrow)
         self.auto = widgets.Checkbox(value=True, description="scale: by the figures", **narrow)
         self.scale = widgets.FloatSlider(
-            value=1.0, min=0.2, max=2.0, step=0.05, description="or", disabled=True
+            value=1.0, min=0.2, max=2.0, step=0.05, description="or scale", disabled=True
         )
         self.crop = widgets.Checkbox(description="crop to the faces", **narrow)
         self.back = widgets.Checkbox(description="paste back", **narrow)
@@ -157,19 +161,6 @@ class RetargetDesk(widgets.VBox):
         self.go = widgets.Button(description="animate", button_style="primary")
         self.go.on_click(self.run)
         self.auto.observe(self._switch, "value")
-
-    def _files(self):
-        wide = {"width": "auto"}
-        self.own_source = widgets.FileUpload(
-            accept="image/*", description="your image", layout=wide
-        )
-        self.own_driving = widgets.FileUpload(
-            accept="video/*,.gif,.webp", description="your clip", layout=wide
-        )
-        self.own_source.observe(lambda change: self.take(change["new"], "source"), "value")
-        self.own_driving.observe(lambda change: self.take(change["new"], "driving"), "value")
-        self.recorder = Recorder(lambda file: self.take([file], "driving"))
-        self.uploads = [self.own_source, self.own_driving, self.recorder]
 
     def _switch(self, change):
         self.scale.disabled = change["new"]
@@ -198,20 +189,38 @@ class RetargetDesk(widgets.VBox):
             paste_back=self.back.value,
         )
 
+    def start(self):
+        "The first results, unless they are there."
+        if self.made is None:
+            self.run()
+
     def run(self, button=None):
         "Every chosen method, under these settings."
-        chosen = {name: self.models[name] for name, box in self.chosen.items() if box.value}
         self.go.disabled = True
         try:
-            self.made = compare(chosen, self.source, self.driving, self._tell, **self.settings())
+            self.made = self._compared([name for name, box in self.chosen.items() if box.value])
+            self._tell("drawing all side by side")
             self.video.value = self.file()
+            self.result.children = [self.video]
             refused = [f"{name}: {why}" for name, why in self.made.refused.items()]
             self.say(self.made.notes, refused)
         finally:
             self.go.disabled = False
 
-    def _tell(self, name: str):
-        self.note.value = f"animating: {escape(name)} ..."
+    def _compared(self, names: list[str]) -> Compared:
+        "What these methods make of the pair; each is opened once."
+        made = Compared({})
+        for i, name in enumerate(names):
+            self._tell(f"animating: {name} ({i + 1} of {len(names)})")
+            with contextlib.suppress(InputError):  # `compare` says why it cannot be opened
+                if not isinstance(self.models[name], Animator):
+                    self.models[name] = load_animator(self.models[name])
+            one = {name: self.models[name]}
+            made = made | compare(one, self.source, self.driving, **self.settings())
+        return made
+
+    def _tell(self, what: str):
+        self.note.value = f"{escape(what)} ..."
 
     def say(self, notes: list[str], wrong: list[str]):
         "What was refused stands below the settings, in red; notes are unfolded below the result."
@@ -224,7 +233,7 @@ class RetargetDesk(widgets.VBox):
     def columns(self) -> dict[str, Tensor]:
         "Source, driving and results by their names."
         given = {"source": self.source[None], "driving": self.driving.tensor()}
-        return given | self.made.videos
+        return given | (self.made.videos if self.made else {})
 
     def file(self) -> bytes:
         "All side by side, as an mp4."
@@ -235,6 +244,7 @@ class RetargetDesk(widgets.VBox):
 
     def still(self, rows: int = 2) -> Tensor:  # `[3,h,w]`
         "Some moments, one below the other."
+        self.start()
         columns = {title: in_squares(video, 100) for title, video in self.columns().items()}
         moments = torch.linspace(0, len(self.driving) - 1, rows).round().long()
         shown = {o: v[moments] if len(v) > 1 else v[[0] * rows] for o, v in columns.items()}
@@ -249,4 +259,5 @@ def retarget_view(
 ) -> Twin:
     "One pair by all methods, under settings of your choice (Monkey-Net eq. 7; FOMM, testing)."
     desk = RetargetDesk(models, source, driving, frames)
-    return Twin(desk, desk.still, "source, driving clip and the result of every method")
+    label = "source, driving clip and the result of every method"
+    return Twin(desk, desk.still, label, desk.start)

@@ -18,6 +18,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ..core import size_text
 from .encode import CONTAINERS, KINDS
 from .files import file_error
 from .read import probe
@@ -115,5 +116,4 @@ def describe_output(
         return f"one image of {width}x{rows}, the frames side by side"
     speed = f", {video.fps:.5g} frames a second" if video.has_speed else ""
     sound = ", with sound" if video.has_sound else ""
-    order = "" if rows == columns else " (width x height)"
-    return f"{video.frames} frames of {columns}x{rows}{order}{speed}{sound}"
+    return f"{video.frames} frames of {size_text(video.size)}{speed}{sound}"

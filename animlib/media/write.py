@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import InputError, as_images
+from ..core import InputError, as_images, size_text
 from .decode import CAUSES, reason
 from .encode import CONTAINERS, Encoder, open_encoder
 from .files import file_error
@@ -227,9 +227,10 @@ class Video:
 
     def __repr__(self) -> str:
         n, rows, columns, _ = self.frames.shape
+        size = size_text((rows, columns))
         sound = ", with sound" if self.sound else ""
         seconds = n / self.fps
-        return f"Video: {n} frames of {rows}x{columns}, {self.fps:.5g} fps, {seconds:.2f} s{sound}"
+        return f"Video: {n} frames of {size}, {self.fps:.5g} fps, {seconds:.2f} s{sound}"
 
     def _repr_html_(self) -> str:
         "The video itself, as text that a browser plays."

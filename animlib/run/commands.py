@@ -237,6 +237,7 @@ def convert_command(args: Namespace):
     "An official checkpoint as one of ours."
     from animlib.zoo.convert import convert
 
+    say_progress(f"reading {args.checkpoint}: every tensor must find its place ...")
     convert(args.checkpoint, args.config, args.out, args.method, args.corners, args.size)
     print(f"{args.out}: converted; animlib animate --model {args.out} animates with it")
 
@@ -257,8 +258,9 @@ def data_command(args: Namespace) -> int:
         return data_jobs.cached_data(args.name, args.clear)
     if not args.name or args.start:
         raise Usage(f"data {args.what}: expected one folder of videos")
-    work = data_jobs.check_data if args.what == "check" else data_jobs.index_data
-    return work(args.name)
+    if args.what == "check":
+        return data_jobs.check_data(args.name, args.verbose)
+    return data_jobs.index_data(args.name)
 
 
 def export_command(args: Namespace):

@@ -41,6 +41,7 @@ def add_data(subparsers):
     lost = "pack: frames are left out to stay below it (64)"
     add("--megabytes", type=count, default=64, metavar="N", help=lost)
     add("--clear", action="store_true", help="cache: remove the decoded frames")
+    add("--verbose", action="store_true", help="check: every note in a line of its own")
     _add_papers(add)
 
 

@@ -13,12 +13,15 @@ from ..core import InputError
 
 
 # %% ../../nbs/13_runs/137b_run.data_jobs.ipynb #j06
-def check_data(folder: str) -> int:
+def check_data(
+    folder: str,
+    verbose: bool = False,  # every note in a line of its own
+) -> int:  # exit code
     "What is wrong with a folder of videos; 1 when something is."
     from animlib.data.check import check_folder
 
     report = check_folder(folder)
-    print(*report.lines(), sep="\n")
+    print(*report.lines(every=verbose), sep="\n")
     return 0 if report.ok else 1
 
 

@@ -126,6 +126,7 @@ def _loads_of_styles(site: Site) -> Iterator[tuple[str, str]]:
 # %% ../../nbs/13_runs/133d_run.links.ipynb #l13
 LIGHT = 1_000_000  # bytes: a page is at most this heavy
 _MOVING = (".mp4", ".webm", ".gif", ".webp")
+_INDEX = "searchindex.js"  # of all pages: it grows with the site, and is read to search alone
 
 
 def weights(site: Site) -> dict[str, int]:  # bytes, the heaviest first
@@ -142,7 +143,7 @@ def weights(site: Site) -> dict[str, int]:  # bytes, the heaviest first
 
 def _is_shared(link: str) -> bool:
     "Whether a load is for all pages, moves, or lies elsewhere."
-    shared = "_static/" in link or link.lower().endswith(_MOVING)
+    shared = "_static/" in link or link.lower().endswith((*_MOVING, _INDEX))
     return shared or bool(_NO_FILE.match(link) or _ELSEWHERE.match(link))
 
 

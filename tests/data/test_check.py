@@ -5,6 +5,7 @@ import shutil
 import pytest
 from videos import disc, error_line, write_splits, write_strip, write_video
 
+from animlib.cli import main
 from animlib.data.check import check_folder
 
 
@@ -53,6 +54,21 @@ def test_every_finding_says_what_to_do(mess):
 
     assert "11 clips" in lines[0]
     assert all("; " in line for line in lines[1:])
+
+
+def test_notes_of_one_kind_share_a_line_unless_all_are_wanted(tmp_path, capsys):
+    for i in range(6):
+        write_video(tmp_path / "train" / f"{i}.mp4", disc(6, rows=48 + 2 * i, columns=96))
+    command = ["data", "check", str(tmp_path)]
+
+    found = {}
+    for more in ([], ["--verbose"]):
+        assert main([*command, *more]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        found[len(more)] = [line for line in lines if "is not square" in line]
+
+    assert len(found[1]) == 6 and len(found[0]) == 1
+    assert "train/0.mp4 and 5 more: 96x48" in found[0][0] and "--verbose" in found[0][0]
 
 
 def test_a_good_folder_is_left_in_peace(tmp_path):

@@ -7,8 +7,10 @@ import urllib.request
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+import imageio.v3 as iio
 import pytest
 from browser import REQUIRED, SECONDS, Page, share_changed
+from videos import disc
 
 from animlib.explore.app import explorers, serving
 
@@ -75,13 +77,20 @@ def pixels(canvas) -> list[int]:
     )
 
 
-def seconds_until(page, has_changed) -> float:
-    "How long it takes until this is true; at most 20 s."
+def seconds_until(page, has_changed, limit: float = 20) -> float:
+    "How long it takes until this is true; at most `limit` seconds."
     start = time.perf_counter()
     while not has_changed():
-        assert time.perf_counter() - start < 20, "nothing has changed"
+        assert time.perf_counter() - start < limit, "nothing has changed"
         page.wait_for_timeout(10)
     return time.perf_counter() - start
+
+
+def give(page, button: str, path):
+    "A file for a button that asks for one."
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name=button).first.click()
+    chooser.value.set_files(path)
 
 
 def move_to(page, box: dict, x: float, y: float, **options):
@@ -117,6 +126,32 @@ def test_every_explorer_opens(browser, address, name):
     shown = explorer(browser, address, name, "canvas")
 
     assert "Traceback" not in shown.page.inner_text("body")
+    expect_clean(shown)
+
+
+def test_another_model_and_an_own_image(browser, address, tmp_path):
+    iio.imwrite(tmp_path / "me.png", disc(1, 70, 90)[0])
+    shown = explorer(browser, address, "anchors", "canvas")
+    page = shown.page
+    result = page.locator("canvas").nth(1)
+
+    def wait_for_another(before):
+        def has_changed():
+            return result.count() and shown_by(result) != before
+
+        seconds_until(page, has_changed, LONG / SECONDS)
+        page.wait_for_timeout(1.5 * SECONDS)
+        return shown_by(result)
+
+    first = shown_by(result)
+    page.get_by_label("model").first.select_option("fomm-body")
+    other = wait_for_another(first)
+    give(page, "your image", tmp_path / "me.png")
+    mine = wait_for_another(other)
+    (tmp_path / "text.png").write_text("no image")
+    give(page, "your image", tmp_path / "text.png")
+    page.wait_for_function("document.body.innerText.includes('found a text file')", timeout=LONG)
+    assert shown_by(result) == mine  # what was there stays
     expect_clean(shown)
 
 

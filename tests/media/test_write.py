@@ -134,7 +134,7 @@ def test_a_video_shows_itself(tmp_path):
     html = video._repr_html_()
 
     assert "<video" in html and "base64" in html
-    assert "12 fps" in repr(video) and len(video) == 5
+    assert "5 frames of 32x33 (width x height), 12 fps" in repr(video) and len(video) == 5
     assert video.tensor().shape == (5, 3, 33, 32)
     assert Video.open(video.save(tmp_path / "a.gif")).fps == pytest.approx(12, rel=0.05)
 

@@ -47,7 +47,7 @@ inference inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers
 evaluate: choice records cross pairs tables measure floors paper_tables preference
 explore: board twin stage page panels codes scene anchors masks
-explore: layout recorder splines groups desk attention heads looking lookups retarget
+explore: layout recorder choices splines groups desk attention heads looking lookups retarget
 run: jobs reports measuring notebooks ablate papers page demo bench costs data_jobs
 explore: app
 run: book reference pages links gallery sources site

@@ -29,6 +29,17 @@ def python(code: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
+# ---- files ----
+def test_every_file_has_a_plain_name():
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    names = listed.stdout.decode().rstrip("\0").split("\0")
+    odd = [name for name in names if not re.fullmatch(r"[\w.+/-]+", name, re.ASCII)]
+    assert not odd, "left by a trial? no file of the project has such a name"
+
+
 # ---- settings ----
 def test_settings_agree_with_pyproject():
     toml = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")

@@ -15,7 +15,14 @@ from small_site import write_project
 
 from animlib.cli import main
 from animlib.core import InputError
-from animlib.run.links import LIGHT, Site, broken_links, loaded_from_elsewhere, weights
+from animlib.run.links import (
+    LIGHT,
+    Site,
+    broken_links,
+    heavy_pages,
+    loaded_from_elsewhere,
+    weights,
+)
 from animlib.run.site import build_site
 from animlib.run.web import live_pages
 
@@ -273,3 +280,11 @@ def test_the_site_of_this_project(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site" / "05_fomm" / "051_detectors.jacobian.html").is_file()
+
+
+def test_the_index_of_a_large_site_makes_no_page_heavy(tmp_path):
+    for name, script in (("search", "searchindex.js"), ("a", "other.js")):
+        (tmp_path / f"{name}.html").write_text(f'<script src="{script}"></script>')
+        (tmp_path / script).write_bytes(bytes(LIGHT + 1))
+
+    assert [line.split(":")[0] for line in heavy_pages(Site(tmp_path))] == ["a.html"]
