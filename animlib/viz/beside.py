@@ -43,11 +43,12 @@ def strip_rows(
 # %% ../../nbs/00_foundations/008b_viz.beside.ipynb #r10
 def side_by_side(
     clips: Mapping[str, Tensor],  # title -> `[t,3,h,w]` in [0,1]
-    side: int = 112,  # height and width of each, in px
+    side: int = 112,  # height and width of each, in px; larger where a title needs it
 ) -> Tensor:  # `[t,3,side+16,W]`: t of the shortest
     "Clips in titled columns, frame by frame."
     if not clips:
         raise InputError("side_by_side: expected at least one clip, found none")
+    side = max(side, 4 + 6 * max(map(len, clips)))
     length = min(len(clip) for clip in clips.values())
     sized = {title: resize_maps(clip[:length], (side, side)) for title, clip in clips.items()}
     moments = [{title: clip[i : i + 1] for title, clip in sized.items()} for i in range(length)]
