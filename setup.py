@@ -80,6 +80,7 @@ setup(
         photos=words("photos_requirements"),
         faces=words("faces_requirements"),
         metrics=words("metrics_requirements"),
+        parquet=words("parquet_requirements"),
         app=notebooks + words("app_requirements"),
         cluster=words("cluster_requirements"),
         onnx=words("onnx_requirements"),

@@ -39,7 +39,7 @@ from animlib.evaluate.instruments import (
 )
 from .metrics import add_sums, frechet_distance, l1_per_frame, reconstruct_clip
 from .papers import tensor_digits
-from .records import Records
+from .records import Records, RowFormat
 from ..ranges import Limit, checked
 
 
@@ -204,6 +204,7 @@ def measure(
     aed: Variant = "official",  # squared L2 | euclidean
     progress: bool = True,
     also: Callable[[], Mapping] = dict,  # called in the end: numbers to stand beside
+    rows: RowFormat = "csv",  # of the table of clips; parquet needs pyarrow
 ) -> dict[str, Any]:  # `metrics`, and `measured`: how they were made
     "Held-out clips, rebuilt from their first frames and measured by detectors."
     enough = limit or (N_MEASURED if source.is_drawn else None)
@@ -219,7 +220,7 @@ def measure(
         akd=akd,
         aed=aed,
     )
-    with TemporaryDirectory() as spare, Records(out or spare, measured) as records:
+    with TemporaryDirectory() as spare, Records(out or spare, measured, rows) as records:
         if records.summary is not None:
             return records.summary
         _measure_clips(model, clips, records, instruments, progress)

@@ -20,7 +20,7 @@ from .recorder import Recorder
 from .stage import Stage, open_stage
 from .twin import Twin
 from ..retarget.transfer import MODES
-from ..zoo.hub import zoo_rows
+from ..zoo.catalog import zoo_rows
 
 
 # %% ../../nbs/12_practice/127p_explore.choices.ipynb #v06

@@ -50,6 +50,7 @@ def evaluate_command(args: Namespace):
         args.aed,
         args.device,
         show_progress(),
+        args.rows,
     )
     print_metrics(summary["metrics"], out / "summary.json")
 
@@ -76,6 +77,8 @@ def add_evaluate(subparsers):
     add("--akd", default="official", choices=kinds, help=akd)
     aed = "official: squared L2 (official)"
     add("--aed", default="official", choices=kinds, help=aed)
+    formats = "of the table of clips; parquet needs pyarrow (csv)"
+    add("--rows", default="csv", choices=["csv", "parquet"], help=formats)
     listed = "animate these instead: source,driving[,frame] in each line"
     add("--pairs", type=path, metavar="CSV", help=listed)
     add("--skip-missing", action="store_true", help="leave out pairs whose clips are not there")

@@ -15,6 +15,7 @@ from ..animator import Animator
 from ..evaluate.agreement import Variant
 from ..evaluate.choice import open_detectors
 from ..evaluate.measure import N_TIMES, measure
+from ..evaluate.records import RowFormat
 from ..evaluate.tables import evaluate
 from ..inference import pick_device
 from ..ranges import Limit, checked
@@ -35,6 +36,7 @@ def evaluate_model(
     aed: Variant = "official",  # squared L2 | euclidean
     device: str = "auto",  # of the model; detectors run on the CPU
     progress: bool = True,
+    rows: RowFormat = "csv",  # of the table of clips; parquet needs pyarrow
 ) -> dict[str, Any]:  # the summary: `metrics` and `measured`
     "Everything that can be measured of a model on held-out data."
     instruments = open_detectors(detectors)
@@ -53,4 +55,5 @@ def evaluate_model(
         aed,
         progress,
         also=lambda: evaluate(animator, source, limit, progress),
+        rows=rows,
     )

@@ -5,6 +5,7 @@
 # %% auto #0
 __all__ = [
     "Filled",
+    "OWN_TABLES",
     "row_preset",
     "row_options",
     "Filling",
@@ -12,6 +13,8 @@ __all__ = [
     "own_rows",
     "part_sizes",
     "paper_form",
+    "own_results",
+    "own_table",
 ]
 
 # %% ../../nbs/13_runs/132a_run.papers.ipynb #p03
@@ -32,9 +35,11 @@ from ..evaluate.detectors import Evaluator, evaluator_metrics
 from ..evaluate.paper_tables import PaperTable, Row, data_sets, paper_table
 from ..evaluate.tables import evaluate
 from ..inference import pick_device
+from ..models.names import method_names
 from ..models.registry import build, configure, get_method, variant_options
 from ..options import is_option
 from .jobs import Data, as_source, save_json, train
+from ..shipped import share
 from ..storage import user_path
 from ..zoo.hub import load_animator
 
@@ -240,3 +245,49 @@ def _marked(value: float | None, best: float | None) -> str:
         return "–"
     text = f"{value:.{4 if value < 0.1 else 3}f}"
     return f"**{text}**" if value == best else text
+
+
+# %% ../../nbs/13_runs/132a_run.papers.ipynb #o2
+OWN_TABLES = {  # data -> tables of nbs/assets; the first is of one budget for all of its rows
+    "toy:body": (
+        "comparison-body",
+        "ablation-pose_attentive-body",
+        "ablation-monkeynet",
+        "ablation-x2face",
+    ),
+    "actions": ("comparison-actions",),
+    "LPC sprites": ("comparison-unseen-lpc", "ablation-pose_attentive-lpc"),
+    "fluent:people": ("comparison-emoji",),
+}
+
+
+def own_results(
+    number: str = "l1_ratio",  # of the tables
+) -> dict[str, dict[str, str]]:  # method -> data -> the number, with its steps if they are others
+    "What every method reached on each kind of data, one seed each."
+    found: dict[str, dict[str, str]] = {method: {} for method in method_names()}
+    for data, names in OWN_TABLES.items():
+        tables = [
+            json.loads((share("pipelines").parent / "assets" / f"{name}.json").read_text())
+            for name in names
+        ]
+        for table in tables:
+            rows = table["variants"]
+            if table["method"] != "method":
+                rows = {table["method"]: rows["full"]}
+            alike = table["steps"] == tables[0]["steps"]
+            steps = "" if alike else f" ({table['steps']:,} steps)"
+            for method, row in rows.items():
+                found[method][data] = f"{row['metrics'][0][number]:.2f}{steps}"
+    return found
+
+
+def own_table(
+    number: str = "l1_ratio",  # of the tables
+) -> str:  # Markdown
+    "All methods of this library on all kinds of data; a dash where nothing was measured."
+    lines = [f"| method | {' | '.join(OWN_TABLES)} |", "|---" * (len(OWN_TABLES) + 1) + "|"]
+    for method, results in own_results(number).items():
+        cells = [results.get(data, "–") for data in OWN_TABLES]
+        lines.append(f"| `{method}` | {' | '.join(cells)} |")
+    return "\n".join(lines)

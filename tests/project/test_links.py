@@ -21,6 +21,7 @@ LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)[^)]*\)")
         ("You need chapters 025 (the loop) and 126 (tables).", ["025", "126"]),
         ("the chapters before it are `a.b`, `c` and *D e*", ["`a.b`", "`c`", "*D e*"]),
         ("chapters [001 A](a.ipynb) and 002", ["002"]),
+        ("in [chapter 122](a.ipynb), and in chapter 123", ["123"]),
         ("After this chapter you can", []),
         ("in [the chapter before](a.ipynb), 120 px", []),
     ],

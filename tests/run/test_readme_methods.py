@@ -7,6 +7,7 @@ from project_files import ROOT
 
 from animlib.data.available import available
 from animlib.models.names import method_names
+from animlib.run.papers import own_table
 from animlib.training.state import read_header
 from animlib.zoo.catalog import zoo
 
@@ -44,6 +45,10 @@ def test_every_method_has_a_row():
 @pytest.mark.parametrize("method", method_names())
 def test_a_row_names_the_trained_models_and_their_results(method):
     assert rows()[method][2] == results(method), "the table is in nbs/index.ipynb"
+
+
+def test_the_methods_side_by_side_are_the_stored_results():
+    assert own_table() in README, "the table is in nbs/index.ipynb"
 
 
 def test_the_table_of_sets_and_weights_is_the_list_of_data_get():

@@ -23,8 +23,11 @@ BETWEEN = re.compile(r"(?: \([^()]*\))?(?:, and |, | and | or )")
 def mentions(text: str) -> list[re.Match]:
     "The items that follow the word chapter and are no links, in the order of the text."
     found = []
+    linked = [link.span() for link in LINKED.finditer(text)]
     for start in START.finditer(text):
         place = start.end()
+        if any(first < place < last for first, last in linked):
+            continue
         while item := ITEM.match(text, place) or LINKED.match(text, place):
             if item.re is ITEM:
                 found.append(item)
