@@ -127,6 +127,7 @@ class Worker:
         job: Job,
         environment: Mapping[str, str],  # beside that of this process
         place: int = 0,
+        cwd: str | None = None,  # where relative paths start; None: here
     ) -> "Worker":
         "Begin."
         with writing(job.log):
@@ -138,6 +139,7 @@ class Worker:
                     stdout=file,
                     stderr=file,
                     env=os.environ | environment,
+                    cwd=cwd,
                     start_new_session=True,  # Ctrl-C is for the one that leads
                 )
         return cls(job, process, place)
