@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(
     find_spec("ray") is None or sys.platform == "win32", reason="needs ray and signals"
 )
 TRAINING = dict(data="toy:arm", steps=3, clips=2, frames=3, eval_clips=1, device="cpu")
+PORTS = ["dashboard-agent-grpc", "dashboard-agent-listen", "runtime-env-agent", "metrics-export"]
 OPTIONS = {"options": {"batch": 2, "preview_every": 0}}
 LEADER = """
 import json, sys
@@ -64,6 +65,9 @@ class Nodes:
         "A node; it stays in the foreground, so that its processes are known."
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block"]
         command += ["--num-cpus", "1", *options]
+        # ports that are named need not be waited for, which a busy machine does not do in time
+        for kind in PORTS:
+            command += [f"--{kind}-port", str(free_port())]
         command += ["--object-store-memory", str(100 << 20), "--disable-usage-stats"]
         log = open(self.folder / f"node-{len(self.processes)}.log", "wb")
         self.processes.append(
