@@ -579,6 +579,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.plan.plan_table(out)": "looks for files; whatever the folder is",
     "run.plan.state_of(run)": "looks for files; whatever the folder is",
     "run.sweep.*": _HANDS_ON,
+    "run.processes.*": _HANDS_ON,
     "run.nights.*": "its own folders; a notebook goes to `notebook_parameters`, which is a door",
     "run.rows.*": "its own folders",
     "run.cluster.*": "its own folders",
