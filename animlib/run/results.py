@@ -178,7 +178,6 @@ def _image_output(png: bytes) -> dict[str, Any]:
     return dict(output_type="display_data", data=data, metadata={})
 
 
-# %% ../../nbs/13_runs/138m_run.results.ipynb #s16
 def _cells(results: Results, title: str, out: Path) -> list[dict[str, Any]]:
     "The cells of the page."
     rows = results.report.values()

@@ -97,7 +97,6 @@ def sweep_command(args: Namespace) -> int:
     return 0 if done else 1
 
 
-# %% ../../nbs/13_runs/138o_run.sweeping.ipynb #t07
 def add_sweep(subparsers):
     "`animlib sweep`: many runs."
     summary = "run every row of a manifest: a notebook with grids and seeds"

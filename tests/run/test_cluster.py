@@ -125,6 +125,11 @@ def done_rows(out):
     return [path.parent for path in sorted(out.glob("rows/*/done.json"))]
 
 
+def used_nodes(out) -> set[str]:
+    "Nodes that have finished a row."
+    return {node for row in done_rows(out) for node in node_of(row)}
+
+
 @pytest.mark.slow
 def test_a_sweep_is_spread_over_two_nodes_and_survives_the_loss_of_one(nodes, tmp_path):
     "Six trainings. When both nodes have finished one, one is killed in the middle of another."
@@ -140,12 +145,11 @@ def test_a_sweep_is_spread_over_two_nodes_and_survives_the_loss_of_one(nodes, tm
     reader = threading.Thread(target=lambda: spoken.extend(leader.communicate()))
     reader.start()
     try:
-        both = lambda: len({node for row in done_rows(out) for node in node_of(row)}) == 2  # noqa: E731
-        wait_until(lambda: both() or leader.poll() is not None, 400)
+        wait_until(lambda: len(used_nodes(out)) == 2 or leader.poll() is not None, 900)
         finished = {row.name: (row / "done.json").read_bytes() for row in done_rows(out)}
-        assert both() and len(finished) < 5, spoken
+        assert len(used_nodes(out)) == 2 and len(finished) < 5, spoken
         nodes.kill(1)
-        reader.join(400)
+        reader.join(900)
     finally:
         leader.kill()
         reader.join()
