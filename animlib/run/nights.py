@@ -40,14 +40,21 @@ def placed(
     return found
 
 
+def _day(folder: str, name: str) -> tuple[str, int] | None:
+    "Date and number in the name of a night; None for any other name."
+    match = re.fullmatch(re.escape(name) + r"-(\d{4}-\d\d-\d\d)(?:-(\d+))?", folder)
+    return (match[1], int(match[2] or 1)) if match else None
+
+
 def _new_folder(name: str, root: Path, day: str) -> Path:
-    "A folder that nobody had before; two that begin at once get two."
-    n = 1
+    "A folder after all others of its day; two that begin at once get two."
+    with writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+    found = [_day(path.name, name) for path in root.iterdir()]
+    n = 1 + max((number for one, number in filter(None, found) if one == day), default=0)
     while True:
         folder = root / (f"{name}-{day}" if n == 1 else f"{name}-{day}-{n}")
         try:
-            with writing(root):
-                root.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
             return folder
         except FileExistsError:
@@ -105,14 +112,13 @@ def nights(
     root: str | os.PathLike = "runs",
 ) -> list[tuple[Path, str]]:  # folder, and begun | done | failed
     "The nights of a notebook, the oldest first."
-    form = re.compile(re.escape(name) + r"-(\d{4}-\d\d-\d\d)(?:-(\d+))?")
     found = []
     for folder in user_path(root, "root").glob(f"{name}-*"):
-        match = form.fullmatch(folder.name)
+        day = _day(folder.name, name)
         mark = _read_mark(folder)
-        if match and mark.get("notebook") == name and not folder.is_symlink():
-            found.append((match[1], int(match[2] or 1), folder, str(mark.get("state"))))
-    return [(folder, state) for _, _, folder, state in sorted(found)]
+        if day and mark.get("notebook") == name and not folder.is_symlink():
+            found.append((day, folder, str(mark.get("state"))))
+    return [(folder, state) for _, folder, state in sorted(found)]
 
 
 def _remove_night(folder: Path) -> bool:  # whether it could
