@@ -58,6 +58,7 @@ class Manifest:
     tries: Tries = 2
     metrics: str = ""  # file of a row's numbers, from its folder; "": metrics.json, one level deep
     larger: Sequence[str] = field(default_factory=list)  # numbers of which more is better
+    numbers: Sequence[str] = field(default_factory=list)  # that results show; []: all with a title
 
 
 # %% ../../nbs/13_runs/138i_run.manifest.ipynb #m10
@@ -102,7 +103,7 @@ def _combined(
 ) -> Row:
     "One row."
     given = {name: value for name, value in single.items() if name != "name"}
-    setting = ({"row": single["name"]} if "name" in single else given) | point
+    setting = ({"row": single["name"]} if "name" in single else given) | dict(point)
     parameters = dict(base)
     for name, value in (given | dict(point)).items():
         parameters = with_value(parameters, name, value)
@@ -121,10 +122,11 @@ def rows_of(
 ) -> list[Row]:  # singles x grid x seeds, the seeds next to each other
     "Every combination."
     grid = grid or {}
+    each_seed: list[int | None] = [*seeds] or [None]
     points = [dict(zip(grid, values)) for values in itertools.product(*grid.values())]
     return [
         _combined(notebook, parameters, single, point, seed)
-        for single, point, seed in itertools.product(rows, points, seeds or [None])
+        for single, point, seed in itertools.product(rows, points, each_seed)
     ]
 
 
@@ -139,6 +141,7 @@ _KINDS: dict[str, Any] = {
     "tries": Tries,
     "metrics": str,
     "larger": list,
+    "numbers": list,
 }
 _REMEDY = "see pipelines/weekly.yaml for the form"
 
@@ -214,7 +217,8 @@ def read_manifest(
         _seeds(values.get("seeds", []), path),
         values.get("rows") or [{}],
     )
-    kept = {key: values[key] for key in ("gpus", "tries", "metrics", "larger") if key in values}
+    names = ("gpus", "tries", "metrics", "larger", "numbers")
+    kept = {name: values[name] for name in names if name in values}
     return Manifest(_checked_rows(rows, path), **kept)
 
 

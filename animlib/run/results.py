@@ -17,6 +17,7 @@ from typing import Any
 
 from ..core import InputError
 from ..evaluate.records import write_csv
+from ..evaluate.tables import metric_columns
 from .page import write_page
 from ..storage import user_path, write_atomic
 from ..viz.hover import Hover, hover_study
@@ -71,16 +72,25 @@ class Results:
 
     report: Mapping[str, Mapping]  # from `run_manifest`
     larger: Sequence[str] = ()  # numbers of which more is better
-    numbers: Sequence[str] = ()  # those that are shown; (): all that differ
+    numbers: Sequence[str] = ()  # those that are shown; (): all with a title, or all that differ
 
     def shown(self) -> list[str]:
-        "The numbers of the table: what was asked for, or all that are not alike in every row."
+        "The numbers of the table."
         if self.numbers:
             return list(self.numbers)
-        done = [row["metrics"] for row in self.report.values() if row["state"] == "done"]
+        done = self._done()
         names = dict.fromkeys(name for metrics in done for name in metrics)
-        alike = len(done) > 1
-        return [o for o in names if not alike or len({metrics.get(o) for metrics in done}) > 1]
+        differ = [o for o in names if len(done) < 2 or len({m.get(o) for m in done}) > 1]
+        return [name for name in differ if name in metric_columns()] or differ
+
+    def plotted(self) -> list[str]:
+        "The first four of them that every finished row has."
+        done = self._done()
+        return [o for o in self.shown() if done and all(o in metrics for metrics in done)][:4]
+
+    def _done(self) -> list[Mapping[str, float]]:
+        "The numbers of every finished row."
+        return [row["metrics"] for row in self.report.values() if row["state"] == "done"]
 
     def best(self, number: str) -> float | None:
         "The best mean; None where fewer than two settings have one."
@@ -104,7 +114,7 @@ class Results:
         settings = settings_of(self.report)
         names = list(dict.fromkeys(name for setting in settings for name in setting.values))
         shown = self.shown()
-        titles = [*names, "seeds", *shown]
+        titles = [*names, "seeds", *(metric_columns().get(number, number) for number in shown)]
         lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
         for setting in settings:
             cells = [str(setting.values.get(name, "")) for name in names]
@@ -115,16 +125,10 @@ class Results:
 
     def plot(self) -> Hover:
         "Means as bars, spreads as thin lines, seeds under the pointer; an image elsewhere."
-        shown = self.shown()[:4]
-        settings = {o.title: dict(metrics=o.metrics) for o in settings_of(self.report)}
-        whole = {
-            title: row
-            for title, row in settings.items()
-            if row["metrics"] and all(number in o for o in row["metrics"] for number in shown)
-        }
-        if not whole or not shown:
+        settings = {o.title: dict(metrics=o.metrics) for o in settings_of(self.report) if o.metrics}
+        if not self.plotted():
             raise InputError("results: expected numbers of a finished row, found none; wait for it")
-        return hover_study(whole, shown)
+        return hover_study(settings, self.plotted())
 
 
 def _cell(setting: Setting, number: str, best: float | None) -> str:
@@ -155,7 +159,7 @@ def read_results(
             if written.is_file():
                 found = dict(state=state) | json.loads(written.read_text(encoding="utf-8"))
         report[name] = row | (found or dict(state="waiting"))
-    return Results(report, listed["larger"])
+    return Results(report, listed["larger"], listed["numbers"])
 
 
 def _linked(name: str, row: Mapping, out: Path) -> str:
@@ -190,10 +194,10 @@ def _cells(results: Results, title: str, out: Path) -> list[dict[str, Any]]:
     lines += [_linked(name, row, out) for name, row in results.report.items()]
     texts = [head, f"## Results\n\n{results.table()}\n\n{notes}", "## Rows\n\n" + "\n".join(lines)]
     cells = [dict(cell_type="markdown", metadata={}, source=text) for text in texts]
-    if done and results.shown():
+    if results.plotted():
         output = _image_output(results.plot().png)
-        plot = dict(cell_type="code", metadata={}, source="", outputs=[output])
-        cells.insert(2, plot | dict(execution_count=None))
+        plot: dict[str, Any] = dict(cell_type="code", metadata={}, source="")
+        cells.insert(2, plot | dict(outputs=[output], execution_count=None))
     return cells
 
 

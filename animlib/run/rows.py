@@ -219,7 +219,8 @@ def run_manifest(
     left = [row for row in _chosen(manifest, only) if not sweep.done(row)]
     engine = engine or LocalEngine(places(0, manifest.gpus))
     listed = {row.name: dict(setting=dict(row.setting), seed=row.seed) for row in manifest.rows}
-    save_json(out / "manifest.json", dict(rows=listed, larger=list(manifest.larger)))
+    shown = dict(larger=list(manifest.larger), numbers=list(manifest.numbers))
+    save_json(out / "manifest.json", dict(rows=listed) | shown)
     queue = Queue(engine, [sweep.job(row) for row in left], manifest.tries)
 
     def keep(ended: Sequence[Ended]):
