@@ -155,7 +155,7 @@ def test_a_sweep_is_spread_over_two_nodes_and_survives_the_loss_of_one(nodes, tm
         reader.join()
 
     assert leader.returncode == 0, spoken
-    report = json.loads(spoken[0])
+    report = json.loads(spoken[0].splitlines()[-1])  # Ray prints, too
     assert len(report) == 6 and {row["state"] for row in report.values()} == {"done"}
     assert "lost with its node" in spoken[1]
     for name, content in finished.items():  # what was finished was not run once more
