@@ -583,6 +583,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.nights.*": "its own folders; a notebook goes to `notebook_parameters`, which is a door",
     "run.rows.*": "its own folders",
     "run.cluster.*": "its own folders",
+    "run.manifest.rows_of(notebook)": "tried through `read_manifest`",
     "run.results.*": "its own folders; read_results is tried in tests/run/test_rows.py",
     "run.workers.*": _MADE,
     "storage.*": _CHECKED,
