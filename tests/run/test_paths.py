@@ -56,12 +56,12 @@ COMMANDS = [
     "data index {coded}",
     "evaluate --model {model} --data {coded} --pairs {pairs.csv} --out {new} --device cpu",
     "run {job.ipynb} --out {new.ipynb}",
-    "sweep {manifest.yaml} --out {new} --jobs 1",
     "demo --out {new} --actions {clips}",
     "export {model} --out {new}",
     "docs --out {new} --live {clips}",
 ]
 STAYS = ["study {clips} {others} --out {new} --reference {clips}"]  # a page: in test_study.py
+STAYS += ["sweep {manifest.yaml} --out {new}"]  # kernels of their own: in test_rows.py
 NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
 NO_PATHS |= {"--repository", "--retry", "--skip-missing"}  # options of text
 NO_PATHS |= {"--address", "--only"}
@@ -90,7 +90,6 @@ def files(tmp_path_factory, tiny_model_file):
     config = json.loads((GOLDEN / "fomm.json").read_text())["config"]
     (home / "fomm.yaml").write_text(json.dumps(config))
     write_cells(home / "job.ipynb", [code_cell("run: str = 'x'  # name", tags=("parameters",))])
-    (home / "manifest.yaml").write_text("notebook: job.ipynb")
     (home / "archives").mkdir()
     with tarfile.open(home / "archives/a-b-1.0.0.tgz", "w:gz") as archive:
         archive.add(home / "dance.gif", "package/README.md")
