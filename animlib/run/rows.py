@@ -200,7 +200,9 @@ def _states(sweep: RowSweep, queue: Queue) -> dict[str, RowState]:
             words = f"in {row['minutes']:.1f} minutes"
         states[name] = RowState(row["state"], words)
         if name in running:
-            states[name] = RowState("running", f"failed before: {words}" if words else "")
+            states[name] = RowState(
+                "running", f"failed before: {words}" if row["state"] == "failed" else ""
+            )
     return states
 
 

@@ -137,8 +137,6 @@ def test_pages_of_no_sweep_are_refused(tmp_path):
         ("notebook: train\ngpus: -1", "gpus"),
         ("notebook: train\ntrys: 2", "did you mean tries"),
         ("notebook: bench\nseeds: 2", "no parameter 'seed'"),
-        ("notebook: train\nrows: [{name: '../x'}]", "expected the name of a folder"),
-        ("notebook: train\nrows: [{name: ..}]", "row|name"),
         ("just words", "expected a mapping with a notebook"),
         ("a: [", "a manifest of runs"),
     ],
@@ -153,8 +151,5 @@ def test_wrong_manifests_are_refused_in_one_line(tmp_path, text, complaint):
 
 def test_a_name_never_leaves_the_folder(tmp_path):
     file = tmp_path / "m.yaml"
-    file.write_text("notebook: train\ngrid: {data: ['../../up', '/etc', 'a b', '~']}")
-    with pytest.raises(InputError, match="expected the name of a folder"):  # `~` has no letter
-        read_manifest(file)
     file.write_text("notebook: train\ngrid: {data: ['../../up', '/etc', 'a b']}")
     assert [row.name for row in read_manifest(file).rows] == ["up", "etc", "a-b"]
