@@ -29,6 +29,7 @@ from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
 from .run.evaluating import add_evaluate
 from .run.page_commands import add_docs, add_explore, add_study
+from .run.sweeping import add_sweep
 
 # %% ../nbs/13_runs/139_cli.ipynb #c16
 _DEVICE = dict(default="auto", help="auto, cuda, mps or cpu (auto)")
@@ -167,7 +168,10 @@ def _add_run(subparsers):
     pair = dict(nargs=2, action="append", default=[], metavar=("key", "value"))
     parameter = "a parameter of the notebook; may be given often"
     add("-p", dest="parameter", help=parameter, **pair)
-    add("--out", type=path, metavar="FILE", help="the executed notebook")
+    out = "the executed notebook (in a new folder, runs/NOTEBOOK-DATE)"
+    add("--out", type=path, metavar="FILE", help=out)
+    keep = "remove older folders of this notebook, all but the N newest good ones (none)"
+    add("--keep", type=count, metavar="N", help=keep)
 
 
 def _add_models(subparsers):
@@ -191,6 +195,7 @@ _COMMANDS = (
     _add_export,
     add_data,
     _add_run,
+    add_sweep,
     add_explore,
     add_study,
     _add_models,

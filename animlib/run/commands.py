@@ -272,10 +272,23 @@ def export_command(args: Namespace):
 
 def run_command(args: Namespace):
     "A notebook, executed by papermill."
-    from animlib.run.notebooks import read_parameters, run_notebook
+    from animlib.process import note
+    from animlib.run.nights import keep_newest, night, placed
+    from animlib.run.notebooks import notebook_file, read_parameters, run_notebook
 
     given = read_parameters(args.notebook, dict(args.parameter))
-    print(run_notebook(args.notebook, args.out, given, progress=show_progress()))
+    if args.out:
+        if args.keep:
+            raise Usage("run --keep: counts folders that have a date; leave --out out")
+        print(run_notebook(args.notebook, args.out, given, progress=show_progress()))
+        return
+    name = notebook_file(args.notebook).stem
+    with night(name) as folder:
+        given = placed(args.notebook, given, folder)
+        report = folder / f"{name}.ipynb"
+        print(run_notebook(args.notebook, report, given, progress=show_progress()))
+    for gone in keep_newest(name, args.keep) if args.keep else ():
+        note(f"{gone}: removed; {args.keep} newer ones are kept")
 
 
 def models_command(args: Namespace):

@@ -48,11 +48,12 @@ evaluate: metrics truth detectors instruments agreement tflite people identity f
 evaluate: choice records cross pairs tables measure floors paper_tables preference
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder choices splines groups desk attention heads looking lookups retarget
-run: jobs reports measuring notebooks ablate papers page demo bench costs data_jobs
+run: jobs reports measuring processes notebooks nights ablate papers page demo bench costs data_jobs
 explore: app
 run: book reference pages links gallery sources site
-run: study asking graphs exported export scenes web commands endings plan sweep arguments
-run: data_arguments page_commands evaluating
+run: study asking graphs exported export scenes web commands endings plan workers arguments
+run: data_arguments page_commands evaluating queue manifest live rows cluster results sweep
+run: sweeping
 cli __main__
 """
 PACKAGE = ""  # the name of `animlib/__init__.py` below

@@ -61,8 +61,10 @@ COMMANDS = [
     "docs --out {new} --live {clips}",
 ]
 STAYS = ["study {clips} {others} --out {new} --reference {clips}"]  # a page: in test_study.py
+STAYS += ["sweep {manifest.yaml} --out {new}"]  # kernels of their own: in test_rows.py
 NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
 NO_PATHS |= {"--repository", "--retry", "--skip-missing"}  # options of text
+NO_PATHS |= {"--address", "--only"}
 NO_PATHS |= {"--detector", "--akd", "--aed", "--person", "--question"}
 FORMS = {  # a path of the home folder, as a person in the folder `home/here` writes it
     "absolute": lambda home, name: str(home / name),

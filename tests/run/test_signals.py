@@ -13,7 +13,7 @@ from animlib.process import stop_signals
 
 WORK = ["train", "animate", "reconstruct", "run"]  # of which the others are made, or they are short
 OTHERS = {"demo", "evaluate", "convert", "export", "data", "explore", "study", "models"}
-OTHERS |= {"bench", "docs"}
+OTHERS |= {"bench", "docs", "sweep"}  # a sweep is ended in test_rows.py
 
 
 def commands_of_the_program() -> set[str]:

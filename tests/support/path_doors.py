@@ -397,6 +397,8 @@ READERS: dict[str, Callable] = {
     "run.jobs.train(data)": lambda odd, folder: train(folder, data=odd),
     "run.jobs.train(init)": train_from,
     "run.plan.read_plan(path)": first_argument("run.plan.read_plan"),
+    "run.manifest.read_manifest(path)": first_argument("run.manifest.read_manifest"),
+    "run.sweeping.manifest_file(name)": first_argument("run.sweeping.manifest_file"),
     "run.exported.OnnxModel.__init__(folder)": first_argument("run.exported.OnnxModel"),
     "run.scenes.open_scene(driving)": lambda odd, folder: of("run.scenes.open_scene")(
         {"a": write(folder / "a.png", png_bytes())}, odd, 32
@@ -577,6 +579,13 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.plan.plan_table(out)": "looks for files; whatever the folder is",
     "run.plan.state_of(run)": "looks for files; whatever the folder is",
     "run.sweep.*": _HANDS_ON,
+    "run.processes.*": _HANDS_ON,
+    "run.nights.*": "its own folders; a notebook goes to `notebook_parameters`, which is a door",
+    "run.rows.*": "its own folders",
+    "run.cluster.*": "its own folders",
+    "run.manifest.rows_of(notebook)": "tried through `read_manifest`",
+    "run.results.*": "its own folders; read_results is tried in tests/run/test_rows.py",
+    "run.workers.*": _MADE,
     "storage.*": _CHECKED,
     "training.folder.*": "tried through `run.jobs.train`",
     "training.loop.*": "tried through `run.jobs.train`",
