@@ -6,6 +6,8 @@
 __all__ = ["HideTwin", "twin_html", "in_app", "Twin"]
 
 # %% ../../nbs/12_practice/127a_explore.twin.ipynb #w03
+import base64
+import io
 import os
 from collections.abc import Callable, Mapping
 from html import escape
@@ -17,9 +19,10 @@ import ipywidgets as widgets
 import traitlets
 from comm import DummyComm
 from IPython.display import display, update_display
+from PIL import Image
 from torch import Tensor
 
-from .board import image_url
+from ..viz.images import to_uint8
 
 # %% ../../nbs/12_practice/127a_explore.twin.ipynb #w06
 _PAGE = """
@@ -50,6 +53,13 @@ class HideTwin(anywidget.AnyWidget):
 
 
 # %% ../../nbs/12_practice/127a_explore.twin.ipynb #w08
+def _inline(image: Tensor) -> str:
+    "An image as a page takes it: webp, a quarter of a png."
+    stored = io.BytesIO()
+    Image.fromarray(to_uint8(image)).save(stored, "webp", quality=90)
+    return f"data:image/webp;base64,{base64.b64encode(stored.getvalue()).decode()}"
+
+
 def twin_html(
     image: Tensor,  # `[3,h,w]` in [0,1]
     label: str,  # what it shows
@@ -58,7 +68,7 @@ def twin_html(
     "The image as an element of a page, with its label."
     return (
         f'<figure data-twin="{escape(key)}" style="margin:0">'
-        f'<img src="{image_url(image)}" alt="{escape(label)}" style="max-width:100%">'
+        f'<img src="{_inline(image)}" alt="{escape(label)}" style="max-width:100%">'
         f'<figcaption style="font:12px sans-serif">{escape(label)}</figcaption></figure>'
     )
 
@@ -93,14 +103,14 @@ class Twin(widgets.VBox):
         live: bool,  # whether there is a kernel; without one the image stands alone
     ) -> list[dict[str, Any]]:
         "What stands in a notebook: the image, then the widget."
-        return [self.still(), self.view()] if live else [self.still()]
+        return [self.still(), self.bundle()] if live else [self.still()]
 
     def still(self) -> dict[str, Any]:
         "The image, as an output."
         html = twin_html(self.image(), self.label, self.hide.key)
         return {"text/html": html, "text/plain": self.label}
 
-    def view(self) -> dict[str, Any]:
+    def bundle(self) -> dict[str, Any]:
         "The widget, as an output."
         model = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         note = f"{self.label} (live where a kernel runs)"
@@ -113,6 +123,6 @@ class Twin(widgets.VBox):
         place = self.hide.key
         if not in_app():
             display({"text/plain": self.label}, raw=True, display_id=place)
-        display(self.view(), raw=True)
+        display(self.bundle(), raw=True)
         if not in_app():
             update_display(self.still(), raw=True, display_id=place)

@@ -139,6 +139,6 @@ def test_an_explorer_shows_an_image_and_a_widget(explorer):
     still, live = twin.outputs(live=True)
 
     assert isinstance(twin, Twin) and isinstance(twin.widget, (Explorer, AnchorPage, MaskPage))
-    image = re.search(r'src="data:image/png;base64,(.+?)"', still["text/html"])[1]
+    image = re.search(r'src="data:image/webp;base64,(.+?)"', still["text/html"])[1]
     assert len(image) > 5000
     assert set(live) == {"application/vnd.jupyter.widget-view+json", "text/plain"}

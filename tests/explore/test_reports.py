@@ -33,7 +33,7 @@ def test_a_report_has_no_blank_cell(name, tmp_path):
     assert showing
     for cell in showing:
         seen = json.dumps(cell["outputs"])
-        assert "data:image/png;base64," in seen or '"image/png"' in seen, cell["source"]
+        assert "data:image/webp;base64," in seen or '"image/png"' in seen, cell["source"]
     page, _ = HTMLExporter(embed_images=True).from_filename(str(out))
-    images = re.findall(r'<img[^>]*src="data:image/(?:png|gif);base64,[^"]{500,}"', page)
+    images = re.findall(r'<img[^>]*src="data:image/(?:png|gif|webp);base64,[^"]{500,}"', page)
     assert len(images) >= len(showing)
