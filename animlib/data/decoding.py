@@ -8,7 +8,7 @@ __all__ = ["Part", "decode_clip", "decode_clips"]
 # %% ../../nbs/01_data/010b_data.decoding.ipynb #p03
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ def decode_clips(
     paths: Sequence[Path],
     read: Callable,  # path -> frames
     folder: Path,  # for the parts; whoever takes one removes it
-) -> Iterator[Part]:  # in the order of the paths
+) -> Generator[Part, None, None]:  # in the order of the paths
     "Every clip, decoded by all cores; close the iterator to stop them."
     stopped = Event()
     workers = os.cpu_count() or 1

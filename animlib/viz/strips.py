@@ -33,6 +33,10 @@ def strip_rows(
         axis.set_yticks([])
     figure.tight_layout(pad=0.2)
     if file is not None:
-        options = dict(format="jpeg", bbox_inches="tight", pil_kwargs=dict(quality=80))
-        write_atomic(file, lambda path: figure.savefig(path, **options))
+        jpeg = dict(quality=80)
+
+        def save(path):
+            figure.savefig(path, format="jpeg", bbox_inches="tight", pil_kwargs=jpeg)
+
+        write_atomic(file, save)
     return figure

@@ -11,8 +11,9 @@ def outputs(path: Path) -> list[dict]:
 
 
 def count_images(path: Path) -> int:
-    "How many outputs are png images."
-    return sum("image/png" in output.get("data", {}) for output in outputs(path))
+    "How many outputs are images."
+    kinds = {"image/png", "image/jpeg", "image/webp"}
+    return sum(bool(kinds & output.get("data", {}).keys()) for output in outputs(path))
 
 
 def count_plots(path: Path) -> int:
