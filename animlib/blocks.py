@@ -174,6 +174,7 @@ def gaussian_window(
     "The blur that fits a reduction: std (every-1)/2, cut off at four of them."
     sigma = (every - 1) / 2
     radius = round(4 * sigma)
+    # on the CPU: on the device `meta`, arange would load PyTorch's compiler, which takes seconds
     offsets = torch.arange(-radius, radius + 1.0, device="cpu")
     line = torch.exp(-offsets.square() / (2 * sigma**2))
     line = line / line.sum()

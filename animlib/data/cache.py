@@ -70,10 +70,12 @@ def _slot_at(path: Path) -> Slot | None:
 
 def list_slots(
     home: Path,  # from `cache_folder`
+    data: str | None = None,  # the name of a data set's folder, or of a slot; None: all
 ) -> list[Slot]:  # the one that was not used for longest comes first
-    "Every slot of a folder."
+    "The slots of a folder."
     found = [_slot_at(path) for path in home.iterdir()] if home.is_dir() else []
-    return sorted((slot for slot in found if slot), key=lambda slot: (slot.used, slot.path))
+    slots = [slot for slot in found if slot and data in (None, slot.data, slot.path.name)]
+    return sorted(slots, key=lambda slot: (slot.used, slot.path))
 
 
 def mark_used(path: Path):
@@ -120,12 +122,12 @@ def keep_within(
 # %% ../../nbs/01_data/010a_data.cache.ipynb #k18
 def clear_slots(
     home: Path,  # from `cache_folder`
-    data: str | None = None,  # the name of a data set's folder; None: all
+    data: str | None = None,  # as `list_slots`
 ) -> Sequence[Slot]:  # that were there
     "Remove decoded frames; InputError where no slot has that name."
-    slots = list_slots(home)
-    chosen = [slot for slot in slots if data in (None, slot.data, slot.path.name)]
+    chosen = list_slots(home, data)
     if data is not None and not chosen:
+        slots = list_slots(home)
         hint = nearest(data, {slot.data for slot in slots}) if slots else "there are none"
         raise InputError(f"{home}: no decoded frames of {data!r:.60}; {hint}")
     for slot in chosen:

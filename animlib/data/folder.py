@@ -112,6 +112,7 @@ def _decode_into(file: BinaryIO, paths, names, read: Callable, folder: Path) -> 
     "Append every frame of every clip to an open npy file; returns the index."
     shape: tuple[int, ...] = ()
     lengths = []
+    n_frames = 0
     bar = tqdm(total=len(paths), desc="decoding", unit="clip", delay=1, leave=False)
     with bar, closing(decode_clips(paths, read, folder)) as clips:
         for path, clip in zip(paths, clips):
@@ -123,12 +124,13 @@ def _decode_into(file: BinaryIO, paths, names, read: Callable, folder: Path) -> 
                 shutil.copyfileobj(frames, file)
             clip.file.unlink()
             lengths.append(clip.n_frames)
-            bar.set_postfix_str(f"{sum(lengths):,} frames", refresh=False)
+            n_frames += clip.n_frames
+            bar.set_postfix_str(f"{n_frames:,} frames", refresh=False)
             bar.update()
     if not shape:
         found = f"none in {len(paths)} files"
         raise file_error(paths[0].parent, "a clip that moves", found, "put animations in it")
-    _write_header(file, (sum(lengths), *shape))
+    _write_header(file, (n_frames, *shape))
     kept = [i for i, length in enumerate(lengths) if length]
     return {"names": [names[i] for i in kept], "lengths": [lengths[i] for i in kept]}
 

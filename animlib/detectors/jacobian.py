@@ -51,7 +51,8 @@ class JacobianDetector(KeypointDetector):
             n_fields = 1 if cfg.shared_jacobian else n_kp
             self.jacobian = nn.Conv2d(self.body.n_out, 4 * n_fields, cfg.kernel, padding=cfg.pad)
             nn.init.zeros_(self.jacobian.weight)
-            self.jacobian.bias.data = torch.tensor([1.0, 0.0, 0.0, 1.0] * n_fields)
+            identity = [1.0, 0.0, 0.0, 1.0]  # `torch.eye` on `meta` would load the compiler
+            self.jacobian.bias.data = torch.tensor(identity * n_fields)
 
     def read(self, features: Tensor, heat: Tensor) -> Keypoints:
         "Keypoints from what `look` returns."

@@ -67,6 +67,7 @@ def _head(d: int, *outputs: int) -> nn.Sequential:
     nn.init.zeros_(linear.bias)
     if 4 in outputs:
         linear.weight.data[-4:] = 0.0
+        # `torch.eye` on the device `meta` would load PyTorch's compiler
         linear.bias.data[-4:] = torch.tensor([1.0, 0.0, 0.0, 1.0])
     return nn.Sequential(nn.LayerNorm(d), linear)
 

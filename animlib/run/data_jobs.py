@@ -51,8 +51,7 @@ def cached_data(name: str | None, clear: bool) -> int:
     from animlib.data.cache import cache_folder, clear_slots, list_slots
 
     home = cache_folder()
-    slots = clear_slots(home, name) if clear else list_slots(home)
-    slots = [slot for slot in slots if name in (None, slot.data, slot.path.name)]
+    slots = clear_slots(home, name) if clear else list_slots(home, name)
     for slot in slots:
         print(slot.line())
     total = sum(slot.n_bytes for slot in slots) / 1e9

@@ -268,7 +268,7 @@ def own_results(
     found: dict[str, dict[str, str]] = {method: {} for method in method_names()}
     for data, names in OWN_TABLES.items():
         tables = [
-            json.loads((share("pipelines").parent / "assets" / f"{name}.json").read_text())
+            json.loads(share("assets", f"{name}.json").read_text(encoding="utf-8"))
             for name in names
         ]
         for table in tables:

@@ -19,6 +19,7 @@ from ..core import InputError
 from ..evaluate.records import write_csv
 from ..evaluate.tables import metric_columns
 from .page import write_page
+from .rows import row_report
 from ..storage import user_path, write_atomic
 from ..viz.hover import Hover, hover_study
 
@@ -114,12 +115,13 @@ class Results:
         settings = settings_of(self.report)
         names = list(dict.fromkeys(name for setting in settings for name in setting.values))
         shown = self.shown()
+        best = {number: self.best(number) for number in shown}
         titles = [*names, "seeds", *(metric_columns().get(number, number) for number in shown)]
         lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
         for setting in settings:
             cells = [str(setting.values.get(name, "")) for name in names]
             cells.append(f"{len(setting.metrics)} of {len(setting.rows)}")
-            cells += [_cell(setting, number, self.best(number)) for number in shown]
+            cells += [_cell(setting, number, best[number]) for number in shown]
             lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
         return "\n".join(lines)
 
@@ -150,16 +152,8 @@ def read_results(
     file = out / "manifest.json"
     if not file.is_file():
         raise InputError(f"out {out}: expected a sweep, found no manifest.json; name its folder")
-    listed = json.loads(file.read_text(encoding="utf-8"))
-    report = {}
-    for name, row in listed["rows"].items():
-        found = {}
-        for state in ("failed", "done"):
-            written = out / "rows" / name / f"{state}.json"
-            if written.is_file():
-                found = dict(state=state) | json.loads(written.read_text(encoding="utf-8"))
-        report[name] = row | (found or dict(state="waiting"))
-    return Results(report, listed["larger"], listed["numbers"])
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    return Results(row_report(out, kept["rows"]), kept["larger"], kept["numbers"])
 
 
 def _linked(name: str, row: Mapping, out: Path) -> str:
@@ -170,9 +164,8 @@ def _linked(name: str, row: Mapping, out: Path) -> str:
     if report.is_file():
         write_page(report, page)
     title = f"[{name}](rows/{name}/report.html)" if page.is_file() else name
-    words = row.get("error", "") or f"{row['minutes']:.1f} minutes" if row.get("tries") else ""
-    if row["state"] == "done":
-        words = f"{row['minutes']:.1f} minutes"
+    done = row["state"] == "done"
+    words = f"{row['minutes']:.1f} minutes" if done else row.get("error", "")
     return f"| {title} | {row['state']} | {words.replace('|', '/')} |"
 
 

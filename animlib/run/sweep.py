@@ -72,6 +72,7 @@ class Sweep:
         self.order = order  # for every training alike
         self.found: dict[str, dict] = {}  # name -> minutes, error; of this sweep
         self.folders = {run.name: str(self.folder(run)) for run in self.planned}
+        self.inits = {run.name: run.init for run in self.planned}
 
     def folder(self, run: PlannedRun) -> Path:
         "Where a training is."
@@ -95,8 +96,7 @@ class Sweep:
 
     def may_start(self, job: Job) -> bool:
         "Whether what it starts from is trained."
-        inits = {run.name: run.init for run in self.planned}
-        first = next((run for run in self.planned if run.name == inits[job.name]), None)
+        first = next((run for run in self.planned if run.name == self.inits[job.name]), None)
         return first is None or self.state(first) in ("trained", "done")
 
     def keep(self, ended: Sequence[Ended]):
@@ -116,9 +116,8 @@ class Sweep:
             if not queue.lead(minutes, self.keep):
                 note(f"{self.out}: {minutes:g} minutes are over; the same call goes on")
                 return
-            inits = {run.name: run.init for run in self.planned}
             for job in queue.waiting:
-                error = f"starts from {inits[job.name]}, which is not trained"
+                error = f"starts from {self.inits[job.name]}, which is not trained"
                 self.found[job.name] = dict(minutes=0, error=error)
         finally:
             self.save()
