@@ -514,7 +514,7 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "backbones.published.open_weights(path)": _CHECKED,
     "core.*": _CHECKED,
     "data.cache.cache_folder(cache)": "tried through `open_folder`",
-    "data.cache.clear_slots(data)": "the name of a data set's folder",
+    "data.cache.*(data)": "the name of a data set's folder",
     "data.decoding.decode_clips(paths)": "tried through `open_folder`",
     "data.emoji.*": "the name of an emoji",
     "explore.choices.Choices.__init__(model)": "hands it on to `open_stage`, which is a door",
