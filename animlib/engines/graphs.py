@@ -14,6 +14,7 @@ __all__ = [
     "used_inputs",
     "only",
     "source_graphs",
+    "keypoints_of",
     "attention_graph",
 ]
 
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..animator import Animator
-from ..core import Flow, GridWarp, Keypoints
+from ..core import Flow, GridWarp, InputError, Keypoints
 from ..detectors.tokens import TokenDetector
 from ..inference import ready
 from ..motion.attention import PoseAttention
@@ -122,8 +123,15 @@ def record(
     axes = {name: {0: frames} if name in graph.per_frame else {} for name in graph.inputs}
     module = _Recorded(model, graph).eval()
     inputs = (dict(graph.inputs),)
-    program = torch.export.export(module, inputs, dynamic_shapes=(axes,), strict=False)
-    return program.run_decompositions(_PLAIN)
+    try:
+        program = torch.export.export(module, inputs, dynamic_shapes=(axes,), strict=False)
+        return program.run_decompositions(_PLAIN)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise InputError(
+            f"graph {graph.name}: expected a function that can be recorded, found one that cannot "
+            f"({reason}); use this model in PyTorch"
+        ) from error
 
 
 def exportable(
@@ -218,6 +226,22 @@ def source_graphs(
 
     detector = Graph("detector", detect, {"frame": driving}, ("frame",))
     return detector, Graph("prepare", prepare, {"source": source})
+
+
+# %% ../../nbs/12_practice/120h_engines.graphs.ipynb #g21b
+def keypoints_of(
+    codes: Mapping[str, Tensor],  # of frames, batch t
+    like: Keypoints,  # of any frame, by the same detector
+) -> Keypoints:  # batch t; what is no code is left out
+    "Keypoints of a batch from their codes."
+    t = len(next(iter(codes.values())))
+    extra = {name.removeprefix("extra."): x for name, x in codes.items() if "." in name}
+    return Keypoints(
+        codes["xy"] if "xy" in codes else like.xy.new_empty(t, *like.xy.shape[1:]),
+        codes.get("jac"),
+        codes.get("cov"),
+        extra=with_tensors(like.extra, extra) if extra else None,
+    )
 
 
 # %% ../../nbs/12_practice/120h_engines.graphs.ipynb #g23

@@ -44,7 +44,7 @@ training: config optimise state folder record peers feed loop
 models: names registry *
 zoo: catalog old_names tensors files checkpoint official.facts official.* convert hub start
 inference
-engines: graphs exported export stored runners choice
+engines: graphs exported files export stored runners choice
 inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers
 evaluate: choice records cross pairs tables measure floors paper_tables preference
