@@ -30,7 +30,8 @@ from animlib.data.recipes import COLUMNS
 from animlib.data.store import index_store
 from animlib.media.read import probe
 from animlib.media.write import Video
-from animlib.run import commands, demo, export, jobs, notebooks, site
+from animlib.engines import export
+from animlib.run import commands, demo, jobs, notebooks, site
 from animlib.run.ablate import run_folder
 from animlib.shipped import share
 from animlib.storage import remove
