@@ -11,6 +11,7 @@ __all__ = [
     "pixel_spread",
     "advise_start",
     "animate_stream",
+    "source_images",
     "animate",
 ]
 
@@ -180,16 +181,6 @@ def _with_advice(model: Animator, images: Tensor, frames: Iterator, stream: Call
     yield from made
 
 
-@checked
-def _opened(model: Animator, source, size, fit: Fit) -> Tensor:  # `[1,3,h,w]` or `[1,n,3,h,w]`
-    "The source images that the model uses; what it leaves is noted."
-    opened = open_source_images(source, model.n_sources, size, fit)
-    if opened.used < opened.given:
-        count = f"{opened.used} of the {opened.given}"
-        note(f"{model.method} uses {count} source images: the first")
-    return opened.images
-
-
 def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) -> Iterator:
     "The same batches of frames, counted by a progress bar."
     options = dict(desc="animating", unit="frame", mininterval=0.5)
@@ -200,6 +191,21 @@ def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) ->
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c35
+@checked
+def source_images(
+    model: Animator,
+    source,  # path, array or tensor `[3,h,w]` of an image; a list where the model uses several
+    size: FrameSize | None = None,  # pixels, or (rows, columns); None: the model's own
+    fit: Fit = "crop",  # how images of another shape are fitted
+) -> Tensor:  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
+    "The source images that the model uses; what it leaves is noted."
+    opened = open_source_images(source, model.n_sources, size or model.cfg.size, fit)
+    if opened.used < opened.given:
+        count = f"{opened.used} of the {opened.given}"
+        note(f"{model.method} uses {count} source images: the first")
+    return opened.images
+
+
 @checked
 def animate(
     model,  # an Animator, a name of the zoo, or a path
@@ -227,7 +233,7 @@ def animate(
     model = ready(model, device)
     size = size or model.cfg.size
     cropped = cropping.apply(source, driving, model.n_sources, size, progress)
-    images = _opened(model, cropped.source, size, fit)
+    images = source_images(model, cropped.source, size, fit)
     frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
     transfer: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale)
     stream = partial(animate_stream, model, images, batch=batch, precision=precision, **transfer)

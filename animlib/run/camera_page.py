@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from einops import rearrange
 from PIL import Image
 
+from ..animation import source_images
 from ..core import InputError
-from ..inputs import open_source_images
 from ..media.image import image_bytes, resize_frame
 from ..media.read import read_image
 from ..ranges import Fit
@@ -182,11 +181,8 @@ class LivePage:
                 raise InputError("page: expected an order, found something else; load it anew")
 
     def _take_source(self, content: bytes):
-        opened = open_source_images([content], self.live.model.n_sources, self.live.size, self.fit)
-        images = opened.images
-        if self.live.source.ndim == 5 and images.ndim == 4:
-            images = rearrange(images, "b c h w -> b 1 c h w")
-        self.live.set_source(images)
+        live = self.live
+        live.set_source(source_images(live.model, [content], live.size, self.fit))
         self._last = self._source()
         self._n_sources += 1
 

@@ -75,6 +75,13 @@ class LiveServer:
         for thread in self._threads:
             thread.join(10)
 
+    def wait(self):
+        "Until the worker ends, which only a fault or `stop` brings about; the fault is raised."
+        while not self.ended.wait(0.2):
+            pass
+        if self.error is not None:
+            raise self.error
+
     def welcome(self, socket: "_Socket"):
         "A page has been opened; one that was open before is closed."
         if self.socket is not None:
@@ -87,11 +94,12 @@ class LiveServer:
         if self.socket is socket:
             self.socket = None
 
-    def send(self, message: str | bytes):
-        "To the page, if it is still there."
+    def send(self, message: str | bytes, asker: "_Socket | None"):
+        "To the page, if it is still there; a frame only to the one that has asked for it."
+        is_frame = isinstance(message, bytes)
         try:
-            if self.socket is not None:
-                self.socket.write_message(message, binary=isinstance(message, bytes))
+            if self.socket is not None and (self.socket is asker or not is_frame):
+                self.socket.write_message(message, binary=is_frame)
         except WebSocketClosedError:
             pass  # it has just been closed
 
@@ -118,8 +126,10 @@ class LiveServer:
         "Answer what has come, one after the other, until the end."
         try:
             while (given := self.inbox.take()) is not None:
-                for message in self.page.answers(*given):
-                    self._loop.call_soon_threadsafe(self.send, message)
+                orders, frame = given
+                socket, asked = frame or (None, None)
+                for message in self.page.answers(orders, asked):
+                    self._loop.call_soon_threadsafe(self.send, message, socket)
         except Exception as error:  # raised anew where the server is waited for
             self.error = error
         finally:
@@ -191,7 +201,7 @@ class _Socket(_Guarded, WebSocketHandler):
         except InputError:
             return self.close(1007, "not a frame")
         if asked.number:
-            self.server.inbox.put_frame(asked)
+            self.server.inbox.put_frame((self, asked))
         else:
             self.server.inbox.put_order(asked.content)  # another source
 
@@ -199,7 +209,6 @@ class _Socket(_Guarded, WebSocketHandler):
         self.server.leave(self)
 
 
-# %% ../../nbs/13_runs/135h_run.camera_server.ipynb #s10
 @contextmanager
 def serving_page(
     page: LivePage,
@@ -214,6 +223,7 @@ def serving_page(
         server.stop()
 
 
+# %% ../../nbs/13_runs/135h_run.camera_server.ipynb #s10
 def show_live(
     page: LivePage,
     port: int | None = None,  # of this machine; None: a free one
@@ -224,7 +234,4 @@ def show_live(
         print(f"{server.address}\nopen it in a browser of this machine; Ctrl-C ends it", flush=True)
         if browser:
             webbrowser.open(server.address)
-        while not server.ended.wait(0.2):
-            pass
-        if server.error is not None:
-            raise server.error
+        server.wait()
