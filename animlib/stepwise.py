@@ -61,7 +61,7 @@ class MovedSource:
     ) -> Tensor:  # `[t,3,h,w]` in [0,1]
         "The source in the pose of each driving frame; the first one ever is the start."
         if self._retarget is None:
-            self.start_from(kp_d[:1])
+            self._retarget = self._transfer(kp_d[:1])
         return animate_frames(self.model, self.prepared, self._retarget(kp_d), self.precision)
 
     def _transfer(self, kp_d0: Keypoints) -> Callable:

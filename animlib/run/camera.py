@@ -129,10 +129,11 @@ class LiveAnimator:
         mirror: bool = True,  # exchange left and right of what the camera shows
     ):
         self.model = model
-        self.options = dict(scale=scale, precision=precision)
+        self.scale: MotionScale = scale
+        self.precision: Precision = precision
         self.mirror = mirror
         self._kp_d0: Any = None  # of the start; None: the next frame is one
-        self._moved = MovedSource(model, source, mode, **self.options)
+        self._moved = self._moving(source, mode)
         self.source = source
 
     @property
@@ -158,7 +159,7 @@ class LiveAnimator:
 
     def set_mode(self, mode: str):  # one of `modes`
         "Another way of transfer."
-        self._moved = MovedSource(self.model, self.source, mode, **self.options)
+        self._moved = self._moving(self.source, mode)
         self.start()
 
     def set_mirror(self, mirror: bool):
@@ -171,7 +172,7 @@ class LiveAnimator:
         source: Tensor,  # as the one before
     ):
         "Another image; the start stays."
-        moved = MovedSource(self.model, source, self.mode, **self.options)
+        moved = self._moving(source, self.mode)
         if self._kp_d0 is not None:
             moved.start_from(self._kp_d0)
         self._moved = moved
@@ -190,6 +191,9 @@ class LiveAnimator:
             self._moved.start_from(kp_d)
             self._kp_d0 = kp_d
         return to_uint8(self._moved.frames(kp_d))[0]
+
+    def _moving(self, source: Tensor, mode: str) -> MovedSource:
+        return MovedSource(self.model, source, mode, self.scale, self.precision)
 
 
 def _expect_something(images: Tensor):

@@ -12,14 +12,19 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
+from einops import rearrange
 from PIL import Image
 
 from ..animation import source_images
-from ..core import InputError
+from ..core import InputError, as_images
+from ..domain import advise_domain
 from ..media.image import image_bytes, resize_frame
 from ..media.read import read_image
+from ..process import note
 from ..ranges import Fit
 from .camera import Inbox, LiveAnimator
 from ..viz.images import to_uint8
@@ -44,7 +49,8 @@ def read_frame_message(
     "A number, and the image behind it."
     if len(message) < _NUMBER.size:
         raise InputError("page: expected a frame, found less than a number; load the page anew")
-    return Asked(*_NUMBER.unpack_from(message), message[_NUMBER.size :])
+    (number,) = _NUMBER.unpack_from(message)
+    return Asked(number, message[_NUMBER.size :])
 
 
 def pack_answer(
@@ -88,19 +94,22 @@ class LivePage:
         self.live = live
         self.camera = camera
         self.fit: Fit = fit
-        self.note = ""  # what is wrong with the frames
+        self.trouble = ""  # what is wrong with the frames
+        self._is_advised = False  # whether the inputs were compared with the training's
         self._n_sources = 1  # that there have been
         self._last = self._source()
+        self._frame: np.ndarray | None = None  # the last one that was used
 
     def state(
         self,
-        note: str = "",  # what is wrong with an order
+        note: str = "",  # what is wrong with an order, or what to know of the first frame
     ) -> str:
         "What the page shows besides frames, as json."
         live = self.live
-        shown = dict(method=live.model.method, mode=live.mode, modes=live.modes, size=live.size)
-        shown |= dict(mirror=live.mirror, camera=self.camera is not None, source=self._n_sources)
-        return json.dumps(shown | dict(note=note or self.note))
+        shown: dict[str, Any] = dict(method=live.model.method, mode=live.mode, modes=live.modes)
+        shown |= dict(size=live.size, mirror=live.mirror, source=self._n_sources)
+        shown |= dict(camera=self.camera is not None, note=note, trouble=self.trouble)
+        return json.dumps(shown)
 
     def image(
         self,
@@ -120,10 +129,12 @@ class LivePage:
             yield self.state("; ".join(filter(None, notes)))
         if asked is None:
             return
-        before = self.note
+        before = self.trouble
         yield self._answer(asked)
-        if self.note != before:
+        if self.trouble != before:
             yield self.state()
+        elif self._frame is not None and not self._is_advised:
+            yield from self._advice(self._frame)
 
     def _answer(self, asked: Asked) -> bytes:
         "The frame, moved; what was shown before where it cannot be."
@@ -135,10 +146,22 @@ class LivePage:
             self._last = self.live.step(frame)
             end = time.perf_counter()
             model_ms, age = (1000 * (end - since) for since in (start, came or end))
-            self.note = ""
+            self.trouble = ""
+            self._frame = frame
         except InputError as error:
-            self.note = str(error)
+            self.trouble = str(error)
         return pack_answer(asked.number, model_ms, age, camera, jpeg(self._last))
+
+    def _advice(self, frame: np.ndarray) -> Iterator[str]:
+        "Once: whether source and camera are unlike what the model was trained on."
+        self._is_advised = True
+        sources = rearrange(self.live.source, "... c h w -> (...) c h w")
+        camera = as_images(torch.from_numpy(frame)[None])
+        lines = advise_domain(self.live.model, sources, camera)
+        for line in lines:
+            note(line)
+        if lines:
+            yield self.state("; ".join(lines))
 
     def _look(self, asked: Asked) -> tuple[np.ndarray, float]:
         "The frame in the model's size, and when the program's camera has shown it."

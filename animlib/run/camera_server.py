@@ -12,6 +12,7 @@ import threading
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -112,7 +113,10 @@ class LiveServer:
         path = [(r"/([^/]*)/", _Page), (r"/([^/]*)/socket", _Socket)]
         path += [(r"/([^/]*)/(frame|source)\.png", _Image)]
         rules = [(pattern, handler, dict(server=self)) for pattern, handler in path]
-        application = Application(rules, websocket_max_message_size=MAX_MESSAGE, log_function=id)
+        settings: dict[str, Any] = dict(
+            websocket_max_message_size=MAX_MESSAGE, log_function=_say_nothing
+        )
+        application = Application(rules, **settings)
         server = HTTPServer(application, max_body_size=0)
         server.add_sockets(self._sockets)
         self._started.set()
@@ -134,6 +138,10 @@ class LiveServer:
             self.error = error
         finally:
             self.ended.set()
+
+
+def _say_nothing(handler: RequestHandler):
+    "The terminal is for people."
 
 
 class _Guarded(RequestHandler):

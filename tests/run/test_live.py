@@ -198,6 +198,7 @@ def test_the_camera_of_the_browser(browser, live):
     with serving_page(LivePage(live)) as server:
         shown, _ = opened(browser, server)
         assert shown.page.evaluate("document.getElementById('video').videoWidth") > 0
+        shown.page.wait_for_selector("text=far from the frames that this model was trained on")
         assert not shown.requests and not shown.problems
     shown.page.wait_for_selector("text=Start animlib live again", timeout=LONG)
     live_tracks = "stream.getTracks().filter(o => o.readyState === 'live').length"
