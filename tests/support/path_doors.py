@@ -335,6 +335,9 @@ def get_gifs(folder: Path, **odd):
 READERS: dict[str, Callable] = {
     "animation.animate(model)": lambda odd, folder: animate(folder, model=odd),
     "animation.animate(source)": lambda odd, folder: animate(folder, source=odd),
+    "animation.source_images(source)": lambda odd, folder: of("animation.source_images")(
+        model(), odd
+    ),
     "animation.animate(driving)": lambda odd, folder: animate(folder, driving=odd),
     "crop.Cropping.apply(source)": lambda odd, folder: cropped(odd),
     "inputs.open_driving(x)": first_argument("inputs.open_driving"),
@@ -399,6 +402,9 @@ READERS: dict[str, Callable] = {
     "run.plan.read_plan(path)": first_argument("run.plan.read_plan"),
     "run.manifest.read_manifest(path)": first_argument("run.manifest.read_manifest"),
     "run.sweeping.manifest_file(name)": first_argument("run.sweeping.manifest_file"),
+    "run.camera_input.played_frames(path)": lambda odd, folder: list(
+        of("run.camera_input.played_frames")(odd, loop=False)
+    ),
     "engines.exported.OnnxModel.__init__(folder)": first_argument("engines.exported.OnnxModel"),
     "run.scenes.open_scene(driving)": lambda odd, folder: of("run.scenes.open_scene")(
         {"a": write(folder / "a.png", png_bytes())}, odd, 32
