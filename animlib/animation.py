@@ -32,8 +32,10 @@ from .animator import Animator
 from .core import InputError, Keypoints, as_images
 from .crop import Crop, Cropping
 from .domain import advise_domain
+from .engines.choice import EngineName, device_for, open_engine
+from .engines.runners import Engine, as_engine
 from .faces import FaceFinder, find_faces
-from .inference import animate_frames, find_keypoints, inference_mode, ready
+from .inference import ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
 from .process import note
@@ -136,33 +138,31 @@ def _retargeting(
     return partial(model.disentangler.retarget, kp_s)
 
 
-def _watched(
-    model: Animator, parts: Iterable[Tensor], precision: str, spread: list[Tensor]
-) -> Iterator[Keypoints]:
+def _watched(engine: Engine, parts: Iterable[Tensor], spread: list[Tensor]) -> Iterator[Keypoints]:
     "The keypoints of each batch of frames; `spread` remembers how much each frame shows."
     for images in parts:
         spread.append(pixel_spread(images).cpu())
-        yield find_keypoints(model, images, precision)
+        yield engine.detect(images)
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c29a
 @checked
 def animate_stream(
-    model: Animator,  # from `ready`
+    model: Animator | Engine,  # from `ready`, or from `open_engine`
     source: Tensor,  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
     frames: Iterable,  # driving, uint8 `[h,w,3]`, one after the other: a file, or a camera
     mode: str = "relative",  # one of MODES
     best_frame: bool = False,  # start relative motion from the frame nearest to the source's pose
     scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
     batch: Batch = 16,  # frames at a time
-    precision: Precision = "no",
+    precision: Precision = "no",  # of a model; an engine has its own
 ) -> Iterator[np.ndarray]:  # uint8 `[<=batch,h,w,3]`
     "Animate a stream of frames as it comes; the best frame is known when all have come."
-    device = next(model.parameters()).device
-    with inference_mode(model, precision):
-        prepared = model.prepare(source.to(device))
+    engine = as_engine(model, precision)
+    model = engine.model
+    prepared = engine.prepare(source)
     spread: list[Tensor] = []
-    found = _watched(model, batches(frames, batch, device), precision, spread)
+    found = _watched(engine, batches(frames, batch, engine.device), spread)
     retarget = None
     if best_frame and mode == "relative":
         found = [replace(kp_d, heat=None) for kp_d in found]
@@ -174,7 +174,7 @@ def animate_stream(
             retarget = _retargeting(model, mode, prepared.kp, kp_d[:1], scale)
         if not best_frame:
             positions.append(kp_d.xy.cpu())
-        yield to_uint8(animate_frames(model, prepared, retarget(kp_d), precision))
+        yield to_uint8(engine.drive(prepared, retarget(kp_d)))
     if positions:
         kp_all = Keypoints(torch.cat(positions))
         start = advise_start(torch.cat(spread), kp_all.xy.shape[1] > 0, mode)
@@ -241,20 +241,24 @@ def animate(
     batch: Batch = 16,  # frames at a time
     device="auto",  # auto | cuda | mps | cpu
     precision: Precision = "no",
+    engine: EngineName = "torch",  # torch | compile | onnxruntime | openvino | auto
     progress: bool = True,  # show a bar
 ) -> "Video|Path":  # as many frames as the driving video, at its speed, with its sound
     "One image moved by one video."
     check_mode(mode)
+    device = device_for(engine, device, precision)
     cropping = Cropping(crop, paste_back, find)
     driving = open_driving(driving)
     writer = None if out is None else _open_output(out, source, driving)
-    model = ready(model, device)
+    given = model
+    model = ready(given, device)
     size = size or model.cfg.size
     cropped = cropping.apply(source, driving, model.n_sources, size, progress)
     images = _opened(model, cropped.source, size, fit)
     frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
     transfer: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale)
-    stream = partial(animate_stream, model, images, batch=batch, precision=precision, **transfer)
+    opened = open_engine(engine, model, given, images, precision)
+    stream = partial(animate_stream, opened, images, batch=batch, **transfer)
     made = cropped.finish(_with_advice(model, images, iter(frames), stream))
     made = _with_bar(made, driving.count, progress)
     if writer is None:
