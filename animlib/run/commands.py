@@ -170,6 +170,7 @@ def animate_command(args: Namespace):
         batch=args.batch,
         device=args.device,
         precision=args.precision,
+        engine=args.engine,
         progress=show_progress(),
     )
     print(f"{made}: {describe_output(made)}")
