@@ -25,6 +25,7 @@ from animlib.run.commands import (
     path,
     steps,
 )
+from .run.benching import add_bench
 from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
 from .run.evaluating import add_evaluate
@@ -188,12 +189,6 @@ def _add_models(subparsers):
     add_command(subparsers, "models", commands.models_command, "list methods and trained models")
 
 
-def _add_bench(subparsers):
-    summary = "how fast this machine is, as ratios"
-    add = add_command(subparsers, "bench", commands.bench_command, summary)
-    add("--device", **_DEVICE)
-
-
 # %% ../nbs/13_runs/139_cli.ipynb #c20
 _COMMANDS = (
     _add_demo,
@@ -210,7 +205,7 @@ _COMMANDS = (
     add_explore,
     add_study,
     _add_models,
-    _add_bench,
+    add_bench,
     add_docs,
 )
 
