@@ -84,5 +84,6 @@ setup(
         app=notebooks + words("app_requirements"),
         cluster=words("cluster_requirements"),
         onnx=words("onnx_requirements"),
+        openvino=words("openvino_requirements"),
     ),
 )
