@@ -90,7 +90,8 @@ def test_an_animation_is_the_same_by_every_engine(engine, best_frame, graphs):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_transfer_goes_by_engine(mode, graphs):
-    model, made = copy.deepcopy(graphs[0]), graphs[1]
+    model, made = graphs
+    model = copy.deepcopy(model)
     n_kp = Engine(model).detect(torch.rand(SHAPE)).xy.shape[1]
     model.disentangler = build_network(DisentangleCfg(n_kp=n_kp, width=8)).eval()
     engine = GraphEngine(model, runners.OnnxRunner(made), torch.rand(SHAPE))
