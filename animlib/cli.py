@@ -16,6 +16,7 @@ from . import __version__
 from .process import stoppable
 from .run import commands
 from .run.arguments import Parser, add_command
+from .run.benching import add_bench
 from animlib.run.commands import (
     Usage,
     batch_size,
@@ -25,7 +26,6 @@ from animlib.run.commands import (
     path,
     steps,
 )
-from .run.benching import add_bench
 from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
 from .run.evaluating import add_evaluate
