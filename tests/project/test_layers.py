@@ -43,6 +43,7 @@ losses: reconstruction adversarial equivariance consistency anchors hierarchy ma
 training: config optimise state folder record peers feed loop
 models: names registry *
 zoo: catalog old_names tensors files checkpoint official.facts official.* convert hub start
+fast: winograd shared choice
 inference stepwise inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers
 evaluate: choice records cross pairs tables measure floors paper_tables preference
