@@ -56,9 +56,10 @@ def _add_animate(subparsers):
     fits = ["crop", "stretch", "pad"]
     add("--fit", default="crop", choices=fits, help="how images of another shape are fitted (crop)")
     _add_crop(add)
-    add("--batch", type=batch_size, default=16, metavar="N", help="frames at a time (16)")
+    at_once = "frames at a time (what suits the device)"
+    add("--batch", type=batch_size, metavar="N", help=at_once)
     add("--device", **_DEVICE)
-    add("--precision", default="no", choices=["no", "bf16"], help="bf16: faster on most GPUs (no)")
+    _add_speed(add)
     add("--config", type=path, metavar="YAML", help="that belongs to an official checkpoint")
 
 
@@ -73,6 +74,15 @@ def _add_transfer(add: Callable):
     add("--best-frame", action="store_true", help=best)
     scale = "of relative motion: auto, or a number (auto)"
     add("--scale", type=motion_scale, default="auto", help=scale)
+
+
+def _add_speed(add: Callable):
+    "In which precision, and by which program, frames are computed."
+    fast = "bf16: faster on most GPUs, and with openvino on newer server CPUs (no)"
+    add("--precision", default="no", choices=["no", "bf16"], help=fast)
+    engines = ["torch", "compile", "onnxruntime", "openvino", "auto"]
+    what = "what computes the frames; auto: the fastest that is installed and exact (torch)"
+    add("--engine", default="torch", choices=engines, help=what)
 
 
 def _add_crop(add: Callable):

@@ -170,6 +170,7 @@ def animate_command(args: Namespace):
         batch=args.batch,
         device=args.device,
         precision=args.precision,
+        engine=args.engine,
         progress=show_progress(),
     )
     print(f"{made}: {describe_output(made)}")
@@ -265,7 +266,7 @@ def data_command(args: Namespace) -> int:
 
 def export_command(args: Namespace):
     "A model as ONNX graphs."
-    from animlib.run.export import export_model
+    from animlib.engines.export import export_model
 
     print(export_model(args.model, args.out, args.weights).summary())
 

@@ -28,9 +28,10 @@ from animlib.data.obtain import SETS, Archive
 from animlib.data.pairs import Pair, write_pairs
 from animlib.data.recipes import COLUMNS
 from animlib.data.store import index_store
+from animlib.engines import export
 from animlib.media.read import probe
 from animlib.media.write import Video
-from animlib.run import camera_server, commands, demo, export, jobs, notebooks, site
+from animlib.run import camera_server, commands, demo, jobs, notebooks, site
 from animlib.run.ablate import run_folder
 from animlib.shipped import share
 from animlib.storage import remove

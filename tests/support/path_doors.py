@@ -405,7 +405,7 @@ READERS: dict[str, Callable] = {
     "run.camera_input.played_frames(path)": lambda odd, folder: list(
         of("run.camera_input.played_frames")(odd, loop=False)
     ),
-    "run.exported.OnnxModel.__init__(folder)": first_argument("run.exported.OnnxModel"),
+    "engines.exported.OnnxModel.__init__(folder)": first_argument("engines.exported.OnnxModel"),
     "run.scenes.open_scene(driving)": lambda odd, folder: of("run.scenes.open_scene")(
         {"a": write(folder / "a.png", png_bytes())}, odd, 32
     ),
@@ -498,7 +498,7 @@ WRITERS: dict[str, Callable] = {
     "media.write.Video.save(path)": lambda odd, folder: save_video(odd),
     "media.write.VideoWriter.__init__(path)": lambda odd, folder: write_frames(odd),
     "media.output.output_kind(path)": first_argument("media.output.output_kind"),
-    "run.export.empty_folder(out)": first_argument("run.export.empty_folder"),
+    "engines.export.empty_folder(out)": first_argument("engines.export.empty_folder"),
     "run.jobs.reconstruct(out)": lambda odd, folder: reconstruct(folder, out=odd),
     "run.jobs.train(run)": lambda odd, folder: train(folder, run=odd),
     "run.site.build_site(live)": lambda odd, folder: of("run.site.build_site")(
@@ -575,9 +575,9 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.demo.*": _HANDS_ON,
     "run.jobs.Preview.__init__(run)": _HANDS_ON,
     "data.obtain.take_archive(start)": "tried through `obtain`",
-    "run.export.export_model(model)": "hands it on to `find_model_file`, which is a door",
-    "run.export.export_model(out)": "tried through `empty_folder`",
-    "run.graphs.*": "a dotted name",
+    "engines.export.export_model(model)": "hands it on to `find_model_file`, which is a door",
+    "engines.export.export_model(out)": "tried through `empty_folder`",
+    "engines.graphs.*": "a dotted name",
     "run.web.*": "hands it on to `export_model`, `OnnxModel`, `empty_folder` or `runtime_folder`",
     "run.jobs.evaluate_run(data)": "tried through `as_source`",
     "run.jobs.save_*": _MADE,
