@@ -21,7 +21,6 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -236,16 +235,14 @@ def animate(
     cropping = Cropping(crop, paste_back, find)
     driving = open_driving(driving)
     writer = None if out is None else _open_output(out, source, driving)
-    given = model
-    model = ready(given, device)
-    size = size or model.cfg.size
-    cropped = cropping.apply(source, driving, model.n_sources, size, progress)
-    images = source_images(model, cropped.source, size, fit)
+    network = ready(model, device)
+    size = size or network.cfg.size
+    cropped = cropping.apply(source, driving, network.n_sources, size, progress)
+    images = source_images(network, cropped.source, size, fit)
     frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
-    transfer: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale)
-    opened = open_engine(engine, model, given, images, precision)
-    stream = partial(animate_stream, opened, images, batch=batch, **transfer)
-    made = cropped.finish(_with_advice(model, images, iter(frames), stream))
+    opened = open_engine(engine, network, model, images, precision)
+    stream = partial(animate_stream, opened, images, mode, best_frame, scale, batch)
+    made = cropped.finish(_with_advice(network, images, iter(frames), stream))
     made = _with_bar(made, driving.count, progress)
     if writer is None:
         return Video(torch.from_numpy(np.concatenate(list(made))), driving.fps, driving.sound)

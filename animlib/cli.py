@@ -16,6 +16,7 @@ from . import __version__
 from .process import stoppable
 from .run import commands
 from .run.arguments import Parser, add_command, add_speed
+from .run.benching import add_bench
 from animlib.run.commands import (
     Usage,
     batch_size,
@@ -179,12 +180,6 @@ def _add_models(subparsers):
     add_command(subparsers, "models", commands.models_command, "list methods and trained models")
 
 
-def _add_bench(subparsers):
-    summary = "how fast this machine is, as ratios"
-    add = add_command(subparsers, "bench", commands.bench_command, summary)
-    add("--device", **_DEVICE)
-
-
 # %% ../nbs/13_runs/139_cli.ipynb #c20
 _COMMANDS = (
     _add_demo,
@@ -201,7 +196,7 @@ _COMMANDS = (
     add_explore,
     add_study,
     _add_models,
-    _add_bench,
+    add_bench,
     add_docs,
 )
 
