@@ -398,7 +398,6 @@ READERS: dict[str, Callable] = {
     "run.jobs.train(init)": train_from,
     "run.plan.read_plan(path)": first_argument("run.plan.read_plan"),
     "run.manifest.read_manifest(path)": first_argument("run.manifest.read_manifest"),
-    "run.sweeping.manifest_file(name)": first_argument("run.sweeping.manifest_file"),
     "run.exported.OnnxModel.__init__(folder)": first_argument("run.exported.OnnxModel"),
     "run.scenes.open_scene(driving)": lambda odd, folder: of("run.scenes.open_scene")(
         {"a": write(folder / "a.png", png_bytes())}, odd, 32
@@ -410,6 +409,9 @@ READERS: dict[str, Callable] = {
         "run.notebooks.check_parameters"
     )(odd, {}),
     "run.notebooks.notebook_file(notebook)": first_argument("run.notebooks.notebook_file"),
+    "run.notebooks.shipped_file(name)": lambda odd, folder: of("run.notebooks.shipped_file")(
+        "manifest", odd, ".yaml"
+    ),
     "run.notebooks.notebook_parameters(notebook)": first_argument(
         "run.notebooks.notebook_parameters"
     ),
