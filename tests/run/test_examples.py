@@ -8,6 +8,7 @@ import torch
 from examples import EXECUTED, PIPELINES, code_digest, kept_outputs, places_in
 from executed import outputs
 from notebook_files import code_cell, write_cells
+from project_files import by_path, notebooks
 
 from animlib.geometry import resize_maps
 from animlib.media.sound import has_sound
@@ -32,9 +33,9 @@ def test_what_is_shown_was_made_by_todays_code(name):
     assert outputs(PATHS[name]) and PATHS[name].stat().st_size <= LARGEST
 
 
-@pytest.mark.parametrize("name", PATHS)
-def test_no_place_of_a_machine_is_shown(name):
-    assert not places_in(PATHS[name])
+@pytest.mark.parametrize("path", by_path(notebooks()))
+def test_no_place_of_a_machine_is_shown(path):
+    assert not places_in(path)
 
 
 def test_a_changed_cell_is_noticed(tmp_path):
