@@ -171,6 +171,35 @@ def _read(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
 
 
 # %% ../nbs/00_foundations/000_geometry.ipynb #c24
+def _layout(x: Tensor) -> torch.memory_format:
+    "The order of an image's numbers in memory: channel by channel, or pixel by pixel."
+    by_pixel = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if by_pixel else torch.contiguous_format
+
+
+class _KeepLayout(torch.autograd.Function):
+    "The image as it is; its gradient comes back in the image's own memory layout."
+
+    @staticmethod
+    def forward(ctx, image: Tensor) -> Tensor:
+        ctx.layout = _layout(image)
+        return image.view_as(image)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return gradient.contiguous(memory_format=ctx.layout)
+
+
+def _read_alike(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
+    """`_read`, whose result and gradient lie in memory as the image does.
+
+    Torch gives both channel by channel, and everything after it would convert them."""
+    layout = _layout(image)
+    if image.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        image = _KeepLayout.apply(image)
+    return _read(image, grid, pad, sampling).contiguous(memory_format=layout)
+
+
 @full_precision
 def warp(
     image: Tensor,  # `[b,c,h,w]` where values are read; b may be 1 for many grids
@@ -181,7 +210,7 @@ def warp(
     "Backward warp: output pixel z takes the value of `image` at `grid[z]`."
     grid = resize_grid(grid, image.shape[-2:], sampling)
     if image.shape[0] == grid.shape[0]:
-        return _read(image, grid, pad, sampling)
+        return _read_alike(image, grid, pad, sampling)
     return warp_each(image, grid[None], pad, sampling)[0]
 
 

@@ -159,7 +159,8 @@ class Trainer:
     def step(self, step: int) -> tuple[Tensor, dict[str, Tensor]]:  # loss, every term
         "One step of the model, and one of the discriminator on what the model has just made."
         self.model.set_progress(step / self.cfg.steps)
-        source, driving = self.feed.batch(step, self.accelerator.device)
+        drawn = self.feed.batch(step, self.accelerator.device)
+        source, driving = map(self.optimized.arrange, drawn)
         n = self.cfg.accumulate
         for one in self.all_optimized:
             one.clear()
