@@ -23,7 +23,6 @@ __all__ = [
 # %% ../nbs/00_foundations/000_geometry.ipynb #c03
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -57,12 +56,12 @@ def _widen(value):
 
 def _call_in_float32(f: Callable, args: Sequence, options: Mapping[str, Any]):
     "`f` of widened arguments, without autocast on any device."
-    with ExitStack() as stack:
-        for device in ("cpu", "cuda", "mps"):
-            if torch.is_autocast_enabled(device):
-                stack.enter_context(torch.autocast(device, enabled=False))
-        options = {name: _widen(value) for name, value in options.items()}
-        return f(*map(_widen, args), **options)
+    for device in ("cpu", "cuda", "mps"):
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return _call_in_float32(f, args, options)
+    options = {name: _widen(value) for name, value in options.items()}
+    return f(*map(_widen, args), **options)
 
 
 _Inputs = ParamSpec("_Inputs")
