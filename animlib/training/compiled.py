@@ -25,11 +25,13 @@ def expect_compiler(
 ):
     "InputError where a step cannot be compiled."
     if device.type == "cuda":
-        what, remedy = "Triton, which compiles for a CUDA card", "pip install triton"
+        what = "Triton, which compiles for a CUDA card"
+        remedy = "pip install triton"
         found = find_spec("triton") is not None
     else:
         name = os.environ.get("CXX") or _CXX.get(sys.platform, "g++")
-        what, remedy = f"a C++ compiler ({name})", "install one, or name yours in CXX"
+        what = f"a C++ compiler ({name})"
+        remedy = "install one, or name yours in CXX"
         found = device.type == "cpu" and shutil.which(name) is not None
     if not found:
         raise InputError(
