@@ -40,7 +40,7 @@ dense: blend contributions
 generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
-training: config optimise state folder record peers feed loop
+training: config compiled optimise state folder record peers feed loop
 models: names registry *
 zoo: catalog old_names tensors files checkpoint official.facts official.* convert hub start
 fast: winograd shared choice
