@@ -158,11 +158,6 @@ def resize_grid(
 _FAR = 1e4  # half-widths: no motion that means anything reads farther away
 
 
-def _is_last(image: Tensor) -> bool:
-    "Whether the channels of a pixel lie side by side in memory."
-    return image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
-
-
 def _read(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
     """The only call of `grid_sample`.
 
@@ -171,9 +166,7 @@ def _read(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
     grid = grid.to(image.dtype)
     if pad != "zeros":
         grid = grid.nan_to_num(0.0, _FAR, -_FAR).clamp(-_FAR, _FAR)
-    found = F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
-    last = torch.channels_last  # which it forgets; adding images of two layouts is slow
-    return found.contiguous(memory_format=last) if _is_last(image) else found
+    return F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
 
 
 # %% ../nbs/00_foundations/000_geometry.ipynb #c24
@@ -217,7 +210,8 @@ def warp(
     grid = resize_grid(grid, image.shape[-2:], sampling)
     if image.shape[0] == grid.shape[0]:
         return _read_alike(image, grid, pad, sampling)
-    return warp_each(image, grid[None], pad, sampling)[0]
+    warped = warp_each(image, grid[None], pad, sampling)[0]
+    return warped.contiguous(memory_format=_layout(image))
 
 
 # %% ../nbs/00_foundations/000_geometry.ipynb #g21
