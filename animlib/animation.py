@@ -39,7 +39,7 @@ from .faces import FaceFinder, find_faces
 from .inference import frames_at_once, ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
-from .process import note
+from .process import ahead, note
 from .ranges import Batch, Fit, FrameSize, MotionScale, Precision, checked
 from .retarget.transfer import best_frame as nearest_frame
 from .retarget.transfer import check_mode, normalise_shape
@@ -210,10 +210,13 @@ def source_images(
     return opened.images
 
 
+_AHEAD = 32  # frames that may wait, decoded
+
+
 def _write_all(writer: VideoWriter, parts: Iterable[np.ndarray]) -> Path:
     "The batches of frames into a file, or nothing if one of them cannot be made."
     with writer:
-        for part in parts:
+        for part in ahead(parts, 1):  # made while the last one is encoded
             writer.write(part)
     return writer.path
 
@@ -248,11 +251,11 @@ def animate(
     size = size or network.cfg.size
     cropped = cropping.apply(source, driving, network.n_sources, size, progress)
     images = source_images(network, cropped.source, size, fit)
-    frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
+    frames = ahead(cropped.driving.frames(tuple(images.shape[-2:]), fit), _AHEAD)
     opened = open_engine(engine, network, model, images, precision)
     options: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale, batch=batch)
     stream = partial(animate_stream, opened, images, **options)
-    made = cropped.finish(_with_advice(network, images, iter(frames), stream))
+    made = cropped.finish(_with_advice(network, images, frames, stream))
     made = _with_bar(made, driving.count, progress)
     if writer is None:
         return Video(torch.from_numpy(np.concatenate(list(made))), driving.fps, driving.sound)
