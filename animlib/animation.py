@@ -11,6 +11,7 @@ __all__ = [
     "pixel_spread",
     "advise_start",
     "animate_stream",
+    "source_images",
     "animate",
 ]
 
@@ -20,6 +21,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,21 +34,16 @@ from .core import InputError, Keypoints, as_images
 from .crop import Crop, Cropping
 from .domain import advise_domain
 from .engines.choice import EngineName, device_for, open_engine
-from .engines.runners import Engine, as_engine
+from .engines.runners import Engine
 from .faces import FaceFinder, find_faces
-from .inference import ready
+from .inference import frames_at_once, ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
 from .process import note
 from .ranges import Batch, Fit, FrameSize, MotionScale, Precision, checked
-from animlib.retarget.transfer import (
-    absolute,
-    check_mode,
-    figure_scale,
-    normalise_shape,
-    relative,
-)
 from .retarget.transfer import best_frame as nearest_frame
+from .retarget.transfer import check_mode, normalise_shape
+from .stepwise import MovedSource
 from .viz.images import to_uint8
 
 # %% ../nbs/12_practice/121_animation.ipynb #c24
@@ -124,24 +121,13 @@ def _best_of(kp_s: Keypoints, found: list[Keypoints]) -> Keypoints:  # batch 1
     return kp_d[[index]]
 
 
-def _retargeting(
-    model: Animator, mode: str, kp_s: Keypoints, kp_d0: Keypoints, scale
-) -> Callable:  # driving keypoints -> keypoints of the result
-    "The transfer of one source, from one reference frame."
-    if mode == "absolute":
-        return partial(absolute, kp_s)
-    if mode == "relative":
-        factor = figure_scale(kp_s, kp_d0) if scale == "auto" else scale
-        return partial(relative, kp_s, kp_d0=kp_d0, scale=factor)
-    check_mode(mode, model.disentangler is not None)
-    return partial(model.disentangler.retarget, kp_s)
-
-
-def _watched(engine: Engine, parts: Iterable[Tensor], spread: list[Tensor]) -> Iterator[Keypoints]:
+def _watched(
+    moved: MovedSource, parts: Iterable[Tensor], spread: list[Tensor]
+) -> Iterator[Keypoints]:
     "The keypoints of each batch of frames; `spread` remembers how much each frame shows."
     for images in parts:
         spread.append(pixel_spread(images).cpu())
-        yield engine.detect(images)
+        yield moved.keypoints(images)
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c29a
@@ -153,32 +139,28 @@ def animate_stream(
     mode: str = "relative",  # one of MODES
     best_frame: bool = False,  # start relative motion from the frame nearest to the source's pose
     scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
-    batch: Batch = 16,  # frames at a time
+    batch: Batch | None = None,  # frames at a time; None: what suits the device
     precision: Precision = "no",  # of a model; an engine has its own
 ) -> Iterator[np.ndarray]:  # uint8 `[<=batch,h,w,3]`
     "Animate a stream of frames as it comes; the best frame is known when all have come."
-    engine = as_engine(model, precision)
-    model = engine.model
-    prepared = engine.prepare(source)
+    moved = MovedSource(model, source, mode, scale, precision)
     spread: list[Tensor] = []
-    found = _watched(engine, batches(frames, batch, engine.device), spread)
-    retarget = None
+    device = moved.engine.device
+    count = batch or frames_at_once(device, source.shape[-2:])
+    found = _watched(moved, batches(frames, count, device), spread)
     if best_frame and mode == "relative":
         found = [replace(kp_d, heat=None) for kp_d in found]
-        best = _best_of(prepared.kp, found)
-        retarget = _retargeting(model, mode, prepared.kp, best, scale)
+        moved.start_from(_best_of(moved.prepared.kp, found))
     positions = []
     for kp_d in found:
-        if retarget is None:
-            retarget = _retargeting(model, mode, prepared.kp, kp_d[:1], scale)
         if not best_frame:
             positions.append(kp_d.xy.cpu())
-        yield to_uint8(engine.drive(prepared, retarget(kp_d)))
+        yield to_uint8(moved.frames(kp_d))
     if positions:
         kp_all = Keypoints(torch.cat(positions))
         start = advise_start(torch.cat(spread), kp_all.xy.shape[1] > 0, mode)
-        pose = start or advise(prepared.kp.to("cpu"), kp_all, mode)
-        for line in pose + model.motion_warnings(kp_all):
+        pose = start or advise(moved.prepared.kp.to("cpu"), kp_all, mode)
+        for line in pose + moved.model.motion_warnings(kp_all):
             note(line)
 
 
@@ -203,16 +185,6 @@ def _with_advice(model: Animator, images: Tensor, frames: Iterator, stream: Call
     yield from made
 
 
-@checked
-def _opened(model: Animator, source, size, fit: Fit) -> Tensor:  # `[1,3,h,w]` or `[1,n,3,h,w]`
-    "The source images that the model uses; what it leaves is noted."
-    opened = open_source_images(source, model.n_sources, size, fit)
-    if opened.used < opened.given:
-        count = f"{opened.used} of the {opened.given}"
-        note(f"{model.method} uses {count} source images: the first")
-    return opened.images
-
-
 def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) -> Iterator:
     "The same batches of frames, counted by a progress bar."
     options = dict(desc="animating", unit="frame", mininterval=0.5)
@@ -223,6 +195,21 @@ def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) ->
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c35
+@checked
+def source_images(
+    model: Animator,
+    source,  # path, array or tensor `[3,h,w]` of an image; a list where the model uses several
+    size: FrameSize | None = None,  # pixels, or (rows, columns); None: the model's own
+    fit: Fit = "crop",  # how images of another shape are fitted
+) -> Tensor:  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
+    "The source images that the model uses; what it leaves is noted."
+    opened = open_source_images(source, model.n_sources, size or model.cfg.size, fit)
+    if opened.used < opened.given:
+        count = f"{opened.used} of the {opened.given}"
+        note(f"{model.method} uses {count} source images: the first")
+    return opened.images
+
+
 @checked
 def animate(
     model,  # an Animator, a name of the zoo, or a path
@@ -237,7 +224,7 @@ def animate(
     crop: Crop = "none",  # 'face': source and driving video are cut to their faces
     paste_back: bool = False,  # show the face in the whole source image, whose size the result has
     find: FaceFinder = find_faces,  # the detector of faces
-    batch: Batch = 16,  # frames at a time
+    batch: Batch | None = None,  # frames at a time; None: what suits the device
     device="auto",  # auto | cuda | mps | cpu
     precision: Precision = "no",
     engine: EngineName = "torch",  # torch | compile | onnxruntime | openvino | auto
@@ -250,12 +237,12 @@ def animate(
     driving = open_driving(driving)
     writer = None if out is None else _open_output(out, source, driving)
     network = ready(model, device)
-    size = size or network.cfg.size
-    cropped = cropping.apply(source, driving, network.n_sources, size, progress)
-    images = _opened(network, cropped.source, size, fit)
+    cropped = cropping.apply(source, driving, network.n_sources, size or network.cfg.size, progress)
+    images = source_images(network, cropped.source, size, fit)
     frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
     opened = open_engine(engine, network, model, images, precision)
-    stream = partial(animate_stream, opened, images, mode, best_frame, scale, batch)
+    options: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale, batch=batch)
+    stream = partial(animate_stream, opened, images, **options)
     made = cropped.finish(_with_advice(network, images, iter(frames), stream))
     made = _with_bar(made, driving.count, progress)
     if writer is None:

@@ -156,7 +156,7 @@ def exportable(
     model: Animator | str,  # or what `load` takes
 ) -> Animator:  # a copy
     "The model as it is recorded: norms folded, on the CPU, no gradients."
-    folded = ready(model, "cpu").requires_grad_(False)
+    folded = ready(model, "cpu", plain=True).requires_grad_(False)
     # `memory_format` is missing in the types of Module.to
     return folded.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 

@@ -18,7 +18,6 @@ __all__ = [
     "show_progress",
     "say_progress",
     "demo_command",
-    "bench_command",
     "animate_command",
     "run_of",
     "train_command",
@@ -137,13 +136,6 @@ def demo_command(args: Namespace):
     from animlib.run.demo import demo
 
     demo(args.out, args.actions, progress=show_progress())
-
-
-def bench_command(args: Namespace):
-    "Speed of this machine."
-    from animlib.run.bench import bench
-
-    bench(device=args.device)
 
 
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c17
