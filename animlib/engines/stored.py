@@ -24,6 +24,7 @@ from ..core import InputError, required
 from ..data.cache import cache_folder, keep_within, largest_bytes, mark_used
 from .files import OPSET, graph_card, smooth_images, write_drive, write_graph
 from .graphs import exportable, record, source_graphs
+from ..media.files import expect_binary
 from ..process import note
 from ..shipped import share
 from ..storage import new_folder, remove, sha256, strays_of, temporary_name, write_atomic
@@ -80,7 +81,7 @@ def origin_of(
     if isinstance(given, Animator):
         found = fingerprint(given)
         return Origin(given.method, found, found, cache_folder())
-    file = find_model_file(given).resolve()
+    file = expect_binary(find_model_file(given), "a model file").resolve()
     name = file.parent.name if file.stem == "model" else file.stem
     shipped = file.parent == share("data_samples", "zoo").resolve()
     beside = not shipped and os.access(file.parent, os.W_OK)
