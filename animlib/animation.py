@@ -248,8 +248,7 @@ def animate(
     driving = open_driving(driving)
     writer = None if out is None else _open_output(out, source, driving)
     network = ready(model, device)
-    size = size or network.cfg.size
-    cropped = cropping.apply(source, driving, network.n_sources, size, progress)
+    cropped = cropping.apply(source, driving, network.n_sources, size or network.cfg.size, progress)
     images = source_images(network, cropped.source, size, fit)
     frames = ahead(cropped.driving.frames(tuple(images.shape[-2:]), fit), _AHEAD)
     opened = open_engine(engine, network, model, images, precision)

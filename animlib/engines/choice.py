@@ -160,7 +160,7 @@ def _fastest(plain: Engine, given, source: Tensor) -> Engine:
         )
         return plain
     try:
-        stored = stored_graphs(given, plain.model, tuple(source.shape))
+        stored = stored_graphs(given, tuple(source.shape))
     except InputError as error:
         note(f"engine auto: torch, since there are no graphs ({error})")
         return plain
@@ -190,6 +190,6 @@ def open_engine(
         made = GraphEngine(model, CompiledRunner(model, source, _frame(source)), _frame(source))
         _expect_equal(engine, compare(made, plain, source), precision)
         return made
-    stored = stored_graphs(given, model, tuple(source.shape))
+    stored = stored_graphs(given, tuple(source.shape))
     _expect_equal(engine, _measured(engine, plain, stored, source), precision)
     return GraphEngine(model, _runner(engine, stored, precision), _frame(source))

@@ -24,6 +24,7 @@ from ..core import InputError, required
 from ..data.cache import cache_folder, keep_within, largest_bytes, mark_used
 from .files import OPSET, graph_card, smooth_images, write_drive, write_graph
 from .graphs import exportable, record, source_graphs
+from ..media.files import expect_binary
 from ..process import note
 from ..shipped import share
 from ..storage import new_folder, remove, sha256, strays_of, temporary_name, write_atomic
@@ -74,14 +75,13 @@ def _digits(*values) -> str:
 
 
 def origin_of(
-    given: Animator | str | Path,  # as a caller named it: a name of the zoo, a path, or a model
-    model: Animator,  # the same, loaded
+    given: Animator | str | Path,  # a name of the zoo, a path, or a model
 ) -> Origin:
     "Where a model comes from."
     if isinstance(given, Animator):
-        found = fingerprint(model)
-        return Origin(model.method, found, found, cache_folder())
-    file = find_model_file(given).resolve()
+        found = fingerprint(given)
+        return Origin(given.method, found, found, cache_folder())
+    file = expect_binary(find_model_file(given), "a model file").resolve()
     name = file.parent.name if file.stem == "model" else file.stem
     shipped = file.parent == share("data_samples", "zoo").resolve()
     beside = not shipped and os.access(file.parent, os.W_OK)
@@ -99,9 +99,9 @@ def _examples(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     return source, images[n:]
 
 
-def _write_graphs(model: Animator, shape: tuple[int, ...], folder: Path) -> dict[str, dict]:
+def _write_graphs(given, shape: tuple[int, ...], folder: Path) -> dict[str, dict]:
     "Detector and drive as files; what their cards say."
-    network = exportable(model)
+    network = exportable(given)
     source, driving = _examples(shape)
     drive = write_drive(network, source, driving, folder)
     detector, _ = source_graphs(network, source, driving, drive.inputs)
@@ -109,7 +109,7 @@ def _write_graphs(model: Animator, shape: tuple[int, ...], folder: Path) -> dict
     return {graph.name: graph_card(graph, folder) for graph in (detector, drive)}
 
 
-def _make(model: Animator, origin: Origin, shape: tuple[int, ...]):
+def _make(given, origin: Origin, shape: tuple[int, ...]):
     "A new folder with graphs."
     folder = origin.folder(shape)
     note(f"{origin.name}: its graphs for {shape[-1]}x{shape[-2]} are written, which is done once")
@@ -118,7 +118,7 @@ def _make(model: Animator, origin: Origin, shape: tuple[int, ...]):
         remove(stray)
     try:
         with new_folder(folder) as part:
-            graphs = _write_graphs(model, shape, part)
+            graphs = _write_graphs(given, shape, part)
             seconds = round(time.monotonic() - start, 1)
             index: dict[str, Any] = dict(
                 kind="graphs", model=origin.name, sha256=origin.sha256, shape=shape
@@ -188,17 +188,16 @@ def _set_aside(folder: Path):
 
 
 def stored_graphs(
-    given: Animator | str | Path,  # as a caller named it: a name of the zoo, a path, or a model
-    model: Animator,  # the same, loaded
+    given: Animator | str | Path,  # a name of the zoo, a path, or a model
     shape: tuple[int, ...],  # of the source images: `[1,3,h,w]` or `[1,n,3,h,w]`
 ) -> StoredGraphs:
     "The graphs of a model, made if they are not there."
-    origin = origin_of(given, model)
+    origin = origin_of(given)
     folder = origin.folder(shape)
     index = _read_index(folder)
     if index is None:
         _set_aside(folder)
-        _make(model, origin, shape)
+        _make(given, origin, shape)
         for other in origin.others(shape):
             remove(other)
         if origin.home == cache_folder():

@@ -49,7 +49,7 @@ def written(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANIMLIB_CACHE", str(tmp_path_factory.mktemp("cache")))
         model = ready(tiny(), "cpu")
-        return model, stored_graphs(model, model, SHAPE)
+        return model, stored_graphs(model, SHAPE)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_every_method_is_the_same_by_every_engine(method):
     images = smooth_images((side, side), 3, seed=1)
     source = images[:1] if model.n_sources == 1 else images[None]
 
-    made = stored_graphs(model, model, tuple(source.shape))
+    made = stored_graphs(model, tuple(source.shape))
 
     for name in HERE:
         for precision in ("no", "bf16") if name in choice.IN_BF16 else ("no",):
@@ -137,7 +137,7 @@ def test_graphs_are_written_once(quick, tmp_path):
     file = tmp_path / "run" / "model.safetensors"
     save_model(file, model)
     for shape in (SHAPE, SHAPE, (1, 3, 32, 64), SHAPE):
-        found = stored_graphs(file, model, shape)
+        found = stored_graphs(file, shape)
         assert found.folder.parent == file.parent and list(found.index["shape"]) == list(shape)
     assert len(quick) == 2
 
@@ -148,14 +148,14 @@ def test_graphs_of_another_state_are_made_anew(quick, tmp_path, monkeypatch):
     for seed, version in ((0, "1"), (1, "1"), (1, "2")):
         monkeypatch.setattr(stored, "__version__", version)
         save_model(file, tiny(seed=seed))
-        folders.append(stored_graphs(file, tiny(seed=seed), SHAPE).folder)
+        folders.append(stored_graphs(file, SHAPE).folder)
     assert len(set(folders)) == 3
     assert [folder.exists() for folder in folders] == [False, False, True]
 
 
 def test_models_without_a_file_are_told_apart(quick, cache):
     models = [tiny(seed=seed) for seed in (0, 1, 0)]
-    folders = [stored_graphs(model, model, SHAPE).folder for model in models]
+    folders = [stored_graphs(model, SHAPE).folder for model in models]
     assert folders[0] == folders[2] != folders[1] and folders[0].exists()
     assert {folder.parent for folder in folders} == {cache}
     assert fingerprint(models[0]) == fingerprint(models[2])
@@ -164,7 +164,7 @@ def test_models_without_a_file_are_told_apart(quick, cache):
 @pytest.mark.parametrize("damage", ["cut", "gone", "index", "other"])
 def test_damaged_graphs_are_made_anew(damage, quick, capsys):
     model = tiny()
-    folder = stored_graphs(model, model, SHAPE).folder
+    folder = stored_graphs(model, SHAPE).folder
     if damage == "cut":
         (folder / "drive.onnx").write_bytes(b"grap")
     elif damage == "gone":
@@ -173,7 +173,7 @@ def test_damaged_graphs_are_made_anew(damage, quick, capsys):
         (folder / "index.json").write_text("{" if damage == "index" else '{"graphs": 3}')
     capsys.readouterr()
 
-    assert stored_graphs(model, model, SHAPE).files["drive"].read_bytes() == b"graph"
+    assert stored_graphs(model, SHAPE).files["drive"].read_bytes() == b"graph"
 
     assert len(quick) == 2 and "damaged; they are made anew" in capsys.readouterr().err
 
@@ -185,7 +185,7 @@ def test_an_attempt_that_fails_leaves_nothing(monkeypatch, cache):
 
     monkeypatch.setattr(stored, "_write_graphs", write)
     with pytest.raises(InputError, match="no such operator"):
-        stored_graphs(tiny(), tiny(), SHAPE)
+        stored_graphs(tiny(), SHAPE)
     assert not list(cache.iterdir())
 
 
@@ -197,11 +197,11 @@ def test_of_two_processes_the_first_to_finish_counts(monkeypatch, quick):
         with monkeypatch.context() as other:
             other.setattr(stored, "_write_graphs", write)
             (folder.parent / "first").touch()
-            stored_graphs(model, model, shape)
+            stored_graphs(model, shape)
         return write(model, shape, folder)
 
     monkeypatch.setattr(stored, "_write_graphs", while_another_writes)
-    found = stored_graphs(model, model, SHAPE)
+    found = stored_graphs(model, SHAPE)
     assert found.files["drive"].is_file() and len(quick) == 2
 
 
@@ -209,14 +209,14 @@ def test_models_in_places_that_cannot_be_written_use_the_cache(quick, tmp_path, 
     file = tmp_path / "run" / "model.safetensors"
     save_model(file, tiny())
     monkeypatch.setattr(stored.os, "access", lambda path, mode: False)
-    assert stored_graphs(file, tiny(), SHAPE).folder.parent == cache
+    assert stored_graphs(file, SHAPE).folder.parent == cache
 
 
 def test_what_lies_beside_the_model_stays(quick, tmp_path):
     file = tmp_path / "model.safetensors"
     save_model(file, tiny())
     (tmp_path / f"{tmp_path.name}-mine").mkdir()
-    stored_graphs(file, tiny(), SHAPE)
+    stored_graphs(file, SHAPE)
     assert (tmp_path / f"{tmp_path.name}-mine").is_dir() and file.is_file()
 
 
@@ -338,7 +338,7 @@ def test_a_function_that_cannot_be_recorded_is_refused(cache):
 
     model.motion = asks
     with pytest.raises(InputError, match="expected a function that can be recorded"):
-        stored_graphs(model, model, SHAPE)
+        stored_graphs(model, SHAPE)
     assert not list(cache.iterdir())
 
 

@@ -51,8 +51,8 @@ evaluate: metrics truth detectors instruments agreement tflite people identity f
 evaluate: choice records cross pairs tables measure floors paper_tables preference
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder choices splines groups desk attention heads looking lookups retarget
-run: jobs reports measuring processes notebooks nights ablate papers page demo bench costs speed against
-run: data_jobs
+run: jobs reports measuring processes notebooks nights ablate papers page demo bench costs speed
+run: against data_jobs
 explore: app
 run: book reference pages links gallery sources site
 run: study asking camera camera_input camera_page camera_server
