@@ -210,7 +210,8 @@ def warp(
     grid = resize_grid(grid, image.shape[-2:], sampling)
     if image.shape[0] == grid.shape[0]:
         return _read_alike(image, grid, pad, sampling)
-    return warp_each(image, grid[None], pad, sampling)[0]
+    warped = warp_each(image, grid[None], pad, sampling)[0]
+    return warped.contiguous(memory_format=_layout(image))
 
 
 # %% ../nbs/00_foundations/000_geometry.ipynb #g21
