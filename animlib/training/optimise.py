@@ -38,17 +38,27 @@ def memory_layout(
 
 
 # %% ../../nbs/02_training/024c_training.optimise.ipynb #c12
-class _Adam(torch.optim.Adam):
-    "Adam in one pass over each weight, where the device can; takes over states of any kind."
+def _step_as_here(adam: torch.optim.Optimizer, state: dict) -> dict:
+    "A state whose steps are fused or not as this device can, whatever the run began with."
+    own = {"fused": adam.defaults["fused"]}
+    return {**state, "param_groups": [group | own for group in state["param_groups"]]}
 
-    def load_state_dict(self, state_dict: dict):
-        own = {"fused": self.defaults["fused"]}  # older runs, other devices: perhaps not
-        groups = [group | own for group in state_dict["param_groups"]]
-        super().load_state_dict({**state_dict, "param_groups": groups})
-        for weight, memory in self.state.items():
-            for name, value in memory.items():
-                if value.shape == weight.shape:  # in the weight's order in memory
-                    memory[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+
+def _order_as_here(adam: torch.optim.Optimizer):
+    "What Adam remembers of a weight, in the weight's own order in memory."
+    for weight, memory in adam.state.items():
+        for name, value in memory.items():
+            if value.shape == weight.shape:
+                memory[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)
+
+
+def _fused_adam(weights: list, cfg: TrainCfg, lr: float, device: torch.device) -> torch.optim.Adam:
+    "Adam in one pass over each weight, where the device can; it goes on with any state."
+    fused = device.type in ("cpu", "cuda")
+    adam = torch.optim.Adam(weights, lr, cfg.betas, weight_decay=cfg.weight_decay, fused=fused)
+    adam.register_load_state_dict_pre_hook(_step_as_here)
+    adam.register_load_state_dict_post_hook(_order_as_here)
+    return adam
 
 
 class Optimized:
@@ -70,8 +80,7 @@ class Optimized:
             accelerator.device, memory_format=self.layout
         )
         weights = [weight for weight in objective.parameters() if weight.requires_grad]
-        fused = accelerator.device.type in ("cpu", "cuda")
-        adam = _Adam(weights, lr, cfg.betas, weight_decay=cfg.weight_decay, fused=fused)
+        adam = _fused_adam(weights, cfg, lr, accelerator.device)
         milestones = [max(1, round(part * cfg.steps)) for part in cfg.milestones]
         self.schedule = torch.optim.lr_scheduler.MultiStepLR(adam, milestones)
         self.objective, self.adam = accelerator.prepare(objective, adam)
