@@ -23,8 +23,8 @@ from source_code import imports, parse, run_when_imported
 # lines above and from what stands before it in its own line. `*`: any other file of the folder;
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
-shipped geometry core ranges options animator storage process programs manual splines heatmaps
-blocks
+shipped geometry core ranges options animator storage process programs manual exercises splines
+heatmaps blocks
 media: files
 untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write

@@ -34,6 +34,8 @@ def run_here(path: Path, log: Path, skip: list[str], cell_seconds: int, save: bo
 
     if save:
         store_plain_images()
+    else:
+        try_answers_too()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     passed, _ = test_nb(path, skip_flags=skip, basepath=ROOT, cell_timeout=cell_seconds, save=save)
     sys.stdout.flush()
@@ -53,6 +55,19 @@ def store_plain_images():
 
     plain = partialmethod(CaptureShell.__init__, mpl_format="png")
     CaptureShell.__init__ = plain
+
+
+def try_answers_too():
+    "Below the check of every exercise its answers are tried: solution, stub, and mistakes."
+    import nbdev.test
+    from exercise_cells import with_trials
+    from fastcore.nbio import read_nb
+
+    class WithTrials(nbdev.test.NBProcessor):
+        def __init__(self, path, **options):
+            super().__init__(path, nb=with_trials(read_nb(path)), **options)
+
+    nbdev.test.NBProcessor = WithTrials
 
 
 def print_to(log: Path):
