@@ -29,7 +29,7 @@ media: files
 untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
 backbones: published fetch vgg efficientnet resnet hrnet
-viz: style images hover strips draw
+viz: style images hover strips draw architecture
 data: cache decoding clips folder check augment pairs identities coded store
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
 data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites
