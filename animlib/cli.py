@@ -28,7 +28,7 @@ from animlib.run.commands import (
 from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
 from .run.evaluating import add_evaluate
-from .run.page_commands import add_docs, add_explore, add_study
+from .run.page_commands import add_docs, add_explore, add_live, add_study
 from .run.sweeping import add_sweep
 
 # %% ../nbs/13_runs/139_cli.ipynb #c16
@@ -188,6 +188,7 @@ def _add_bench(subparsers):
 _COMMANDS = (
     _add_demo,
     _add_animate,
+    add_live,
     _add_train,
     _add_reconstruct,
     add_evaluate,

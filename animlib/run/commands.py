@@ -265,7 +265,7 @@ def data_command(args: Namespace) -> int:
 
 def export_command(args: Namespace):
     "A model as ONNX graphs."
-    from animlib.run.export import export_model
+    from animlib.engines.export import export_model
 
     print(export_model(args.model, args.out, args.weights).summary())
 

@@ -27,7 +27,7 @@ from animlib.training.record import TrainingDiverged
 from animlib.viz.images import to_uint8
 from animlib.zoo.catalog import zoo
 
-COMMANDS = "demo animate train reconstruct evaluate convert export".split()
+COMMANDS = "demo animate live train reconstruct evaluate convert export".split()
 COMMANDS += "data run sweep explore study models bench docs".split()
 SLOW_TO_IMPORT = {"torch", "numpy", "PIL", "av", "einops", "yaml", "tqdm", "safetensors"}
 
