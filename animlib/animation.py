@@ -21,7 +21,6 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +32,10 @@ from .animator import Animator
 from .core import InputError, Keypoints, as_images
 from .crop import Crop, Cropping
 from .domain import advise_domain
+from .engines.choice import EngineName, device_for, open_engine
+from .engines.runners import Engine
 from .faces import FaceFinder, find_faces
-from .inference import ready
+from .inference import frames_at_once, ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
 from .process import note
@@ -131,19 +132,21 @@ def _watched(
 # %% ../nbs/12_practice/121_animation.ipynb #c29a
 @checked
 def animate_stream(
-    model: Animator,  # from `ready`
+    model: Animator | Engine,  # from `ready`, or from `open_engine`
     source: Tensor,  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
     frames: Iterable,  # driving, uint8 `[h,w,3]`, one after the other: a file, or a camera
     mode: str = "relative",  # one of MODES
     best_frame: bool = False,  # start relative motion from the frame nearest to the source's pose
     scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
-    batch: Batch = 16,  # frames at a time
-    precision: Precision = "no",
+    batch: Batch | None = None,  # frames at a time; None: what suits the device
+    precision: Precision = "no",  # of a model; an engine has its own
 ) -> Iterator[np.ndarray]:  # uint8 `[<=batch,h,w,3]`
     "Animate a stream of frames as it comes; the best frame is known when all have come."
     moved = MovedSource(model, source, mode, scale, precision)
     spread: list[Tensor] = []
-    found = _watched(moved, batches(frames, batch, moved.device), spread)
+    device = moved.engine.device
+    count = batch or frames_at_once(device, source.shape[-2:])
+    found = _watched(moved, batches(frames, count, device), spread)
     if best_frame and mode == "relative":
         found = [replace(kp_d, heat=None) for kp_d in found]
         moved.start_from(_best_of(moved.prepared.kp, found))
@@ -156,7 +159,7 @@ def animate_stream(
         kp_all = Keypoints(torch.cat(positions))
         start = advise_start(torch.cat(spread), kp_all.xy.shape[1] > 0, mode)
         pose = start or advise(moved.prepared.kp.to("cpu"), kp_all, mode)
-        for line in pose + model.motion_warnings(kp_all):
+        for line in pose + moved.model.motion_warnings(kp_all):
             note(line)
 
 
@@ -220,24 +223,26 @@ def animate(
     crop: Crop = "none",  # 'face': source and driving video are cut to their faces
     paste_back: bool = False,  # show the face in the whole source image, whose size the result has
     find: FaceFinder = find_faces,  # the detector of faces
-    batch: Batch = 16,  # frames at a time
+    batch: Batch | None = None,  # frames at a time; None: what suits the device
     device="auto",  # auto | cuda | mps | cpu
     precision: Precision = "no",
+    engine: EngineName = "torch",  # torch | compile | onnxruntime | openvino | auto
     progress: bool = True,  # show a bar
 ) -> "Video|Path":  # as many frames as the driving video, at its speed, with its sound
     "One image moved by one video."
     check_mode(mode)
+    device = device_for(engine, device, precision)
     cropping = Cropping(crop, paste_back, find)
     driving = open_driving(driving)
     writer = None if out is None else _open_output(out, source, driving)
-    model = ready(model, device)
-    size = size or model.cfg.size
-    cropped = cropping.apply(source, driving, model.n_sources, size, progress)
-    images = source_images(model, cropped.source, size, fit)
+    network = ready(model, device)
+    size = size or network.cfg.size
+    cropped = cropping.apply(source, driving, network.n_sources, size, progress)
+    images = source_images(network, cropped.source, size, fit)
     frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
-    transfer: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale)
-    stream = partial(animate_stream, model, images, batch=batch, precision=precision, **transfer)
-    made = cropped.finish(_with_advice(model, images, iter(frames), stream))
+    opened = open_engine(engine, network, model, images, precision)
+    stream = partial(animate_stream, opened, images, mode, best_frame, scale, batch)
+    made = cropped.finish(_with_advice(network, images, iter(frames), stream))
     made = _with_bar(made, driving.count, progress)
     if writer is None:
         return Video(torch.from_numpy(np.concatenate(list(made))), driving.fps, driving.sound)

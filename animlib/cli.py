@@ -16,6 +16,7 @@ from . import __version__
 from .process import stoppable
 from .run import commands
 from .run.arguments import Parser, add_command
+from .run.benching import add_bench
 from animlib.run.commands import (
     Usage,
     batch_size,
@@ -56,9 +57,10 @@ def _add_animate(subparsers):
     fits = ["crop", "stretch", "pad"]
     add("--fit", default="crop", choices=fits, help="how images of another shape are fitted (crop)")
     _add_crop(add)
-    add("--batch", type=batch_size, default=16, metavar="N", help="frames at a time (16)")
+    at_once = "frames at a time (what suits the device)"
+    add("--batch", type=batch_size, metavar="N", help=at_once)
     add("--device", **_DEVICE)
-    add("--precision", default="no", choices=["no", "bf16"], help="bf16: faster on most GPUs (no)")
+    _add_speed(add)
     add("--config", type=path, metavar="YAML", help="that belongs to an official checkpoint")
 
 
@@ -73,6 +75,15 @@ def _add_transfer(add: Callable):
     add("--best-frame", action="store_true", help=best)
     scale = "of relative motion: auto, or a number (auto)"
     add("--scale", type=motion_scale, default="auto", help=scale)
+
+
+def _add_speed(add: Callable):
+    "In which precision, and by which program, frames are computed."
+    fast = "bf16: faster on most GPUs, and with openvino on newer server CPUs (no)"
+    add("--precision", default="no", choices=["no", "bf16"], help=fast)
+    engines = ["torch", "compile", "onnxruntime", "openvino", "auto"]
+    what = "what computes the frames; auto: the fastest that is installed and exact (torch)"
+    add("--engine", default="torch", choices=engines, help=what)
 
 
 def _add_crop(add: Callable):
@@ -178,12 +189,6 @@ def _add_models(subparsers):
     add_command(subparsers, "models", commands.models_command, "list methods and trained models")
 
 
-def _add_bench(subparsers):
-    summary = "how fast this machine is, as ratios"
-    add = add_command(subparsers, "bench", commands.bench_command, summary)
-    add("--device", **_DEVICE)
-
-
 # %% ../nbs/13_runs/139_cli.ipynb #c20
 _COMMANDS = (
     _add_demo,
@@ -200,7 +205,7 @@ _COMMANDS = (
     add_explore,
     add_study,
     _add_models,
-    _add_bench,
+    add_bench,
     add_docs,
 )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .animator import Animator
 from .core import Keypoints
-from .inference import animate_frames, find_keypoints, inference_mode
+from .engines.runners import Engine, as_engine
 from .ranges import MotionScale, Precision, checked
 from .retarget.transfer import absolute, check_mode, figure_scale, relative
 
@@ -25,20 +25,18 @@ class MovedSource:
     @checked
     def __init__(
         self,
-        model: Animator,  # from `ready`
+        model: Animator | Engine,  # from `ready`, or from `open_engine`
         source: Tensor,  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
         mode: str = "relative",  # one of MODES
         scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
-        precision: Precision = "no",
+        precision: Precision = "no",  # of a model; an engine has its own
     ):
-        check_mode(mode, model.disentangler is not None)
-        self.model = model
+        self.engine = as_engine(model, precision)
+        self.model = self.engine.model
+        check_mode(mode, self.model.disentangler is not None)
         self.mode = mode
         self.scale = scale
-        self.precision = precision
-        self.device = next(model.parameters()).device
-        with inference_mode(model, precision):
-            self.prepared = model.prepare(source.to(self.device))
+        self.prepared = self.engine.prepare(source)
         self._retarget: Callable | None = None
 
     def keypoints(
@@ -46,7 +44,7 @@ class MovedSource:
         images: Tensor,  # `[t,3,h,w]` driving
     ) -> Keypoints:  # batch t
         "Where each driving frame has its keypoints."
-        return find_keypoints(self.model, images, self.precision)
+        return self.engine.detect(images)
 
     def start_from(
         self,
@@ -62,7 +60,7 @@ class MovedSource:
         "The source in the pose of each driving frame; the first one ever is the start."
         if self._retarget is None:
             self._retarget = self._transfer(kp_d[:1])
-        return animate_frames(self.model, self.prepared, self._retarget(kp_d), self.precision)
+        return self.engine.drive(self.prepared, self._retarget(kp_d))
 
     def _transfer(self, kp_d0: Keypoints) -> Callable:
         "Driving keypoints -> keypoints of the result."

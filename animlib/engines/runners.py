@@ -6,6 +6,7 @@
 __all__ = [
     "Engine",
     "as_engine",
+    "keypoints_of",
     "Runner",
     "GraphEngine",
     "OnnxRunner",
@@ -14,7 +15,6 @@ __all__ = [
 ]
 
 # %% ../../nbs/12_practice/120n_engines.runners.ipynb #r03
-import copy
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -28,12 +28,12 @@ from .exported import open_session
 from animlib.engines.graphs import (
     Graph,
     drive_graph,
-    keypoints_of,
+    exportable,
     named_tensors,
-    only,
     record,
     source_graphs,
     used_inputs,
+    with_tensors,
 )
 from .stored import StoredGraphs
 from ..inference import animate_frames, find_keypoints, inference_mode
@@ -88,6 +88,22 @@ def as_engine(
     return model if isinstance(model, Engine) else Engine(model, precision)
 
 
+# %% ../../nbs/12_practice/120n_engines.runners.ipynb #g21b
+def keypoints_of(
+    codes: Mapping[str, Tensor],  # of frames, batch t
+    like: Keypoints,  # of any frame, by the same detector
+) -> Keypoints:  # batch t; what is no code is left out
+    "Keypoints of a batch from their codes."
+    t = len(next(iter(codes.values())))
+    extra = {name.removeprefix("extra."): x for name, x in codes.items() if "." in name}
+    return Keypoints(
+        codes["xy"] if "xy" in codes else like.xy.new_empty(t, *like.xy.shape[1:]),
+        codes.get("jac"),
+        codes.get("cov"),
+        extra=with_tensors(like.extra, extra) if extra else None,
+    )
+
+
 # %% ../../nbs/12_practice/120n_engines.runners.ipynb #r09
 class Runner(Protocol):
     "Runs the graphs of a model."
@@ -124,7 +140,7 @@ class GraphEngine(Engine):
 # %% ../../nbs/12_practice/120n_engines.runners.ipynb #r14
 def _arrays(tensors: Mapping[str, Tensor], names: list[str]) -> dict[str, np.ndarray]:
     "The named tensors, without copies where they lie well."
-    return {name: np.ascontiguousarray(tensors[name].numpy()) for name in names}
+    return {name: np.ascontiguousarray(tensors[name].detach().numpy()) for name in names}
 
 
 def _wanted(stored: StoredGraphs, graph: str) -> list[str]:
@@ -196,26 +212,27 @@ def _openvino_options(precision: str) -> dict[str, Any]:
 
 # %% ../../nbs/12_practice/120n_engines.runners.ipynb #r19
 class CompiledRunner:
-    "Recorded graphs, compiled by PyTorch."
+    "Recorded graphs, compiled by PyTorch for the CPU, in float32."
 
     def __init__(
         self,
         model: Animator,  # from `ready`
         source: Tensor,  # `[1,3,h,w]` or `[1,n,3,h,w]`
-        driving: Tensor,  # `[t,3,h,w]`, t at least 2, examples
+        frame: Tensor,  # `[1,3,h,w]`, any
     ):
-        model = copy.deepcopy(model).requires_grad_(False)
-        everything = drive_graph(model, source, driving)
-        program = record(model, everything)
-        self.graphs = {"drive": everything}
-        drive = only(everything, used_inputs(program, everything))
-        self.graphs["detector"], _ = source_graphs(model, source, driving, drive.inputs)
-        programs = {"drive": program, "detector": record(model, self.graphs["detector"])}
+        network = exportable(model)
+        drive = drive_graph(network, source, torch.cat([frame, frame]))
+        program = record(network, drive)
+        needed = used_inputs(program, drive)
+        detector, _ = source_graphs(network, source, torch.cat([frame, frame]), needed)
+        self._names = {"detector": list(detector.outputs()), "drive": list(drive.outputs())}
+        self._inputs = {"detector": list(detector.inputs), "drive": list(drive.inputs)}
+        programs = {"detector": record(network, detector), "drive": program}
         self._calls = {
-            name: torch.compile(o.module(), dynamic=True) for name, o in programs.items()
+            name: torch.compile(found.module(), dynamic=False) for name, found in programs.items()
         }
-        self._outputs = {name: list(graph.outputs()) for name, graph in self.graphs.items()}
-        for graph in self.graphs.values():
+        self._per_frame = {*detector.per_frame, *drive.per_frame}
+        for graph in (detector, drive):
             self._compile(graph)
 
     def _compile(self, graph: Graph):
@@ -225,12 +242,16 @@ class CompiledRunner:
         except (RuntimeError, OSError) as error:
             reason = str(error).strip().splitlines()[0][:200]
             raise InputError(
-                f"engine compile: expected a compiler that PyTorch can use, found none that works "
+                "engine compile: expected a compiler that PyTorch can use, found none that works "
                 f"({reason}); install g++, or use another engine"
             ) from error
 
     def run(self, graph: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        inputs = {name: tensors[name] for name in self.graphs[graph].inputs}
-        with torch.inference_mode():
-            made = self._calls[graph](inputs)
-        return dict(zip(self._outputs[graph], made))
+        inputs = {name: tensors[name] for name in self._inputs[graph]}
+        of_frames = [name for name in inputs if name in self._per_frame]
+        made = []
+        with torch.no_grad():
+            for i in range(len(inputs[of_frames[0]])):
+                one = {name: inputs[name][i : i + 1].contiguous() for name in of_frames}
+                made.append(self._calls[graph](inputs | one))
+        return {name: torch.cat(parts) for name, parts in zip(self._names[graph], zip(*made))}

@@ -15,7 +15,6 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-import torch
 from einops import rearrange
 from torch import Tensor
 

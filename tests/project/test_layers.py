@@ -51,12 +51,12 @@ evaluate: metrics truth detectors instruments agreement tflite people identity f
 evaluate: choice records cross pairs tables measure floors paper_tables preference
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder choices splines groups desk attention heads looking lookups retarget
-run: jobs reports measuring processes notebooks nights ablate papers page demo bench costs data_jobs
+run: jobs reports measuring processes notebooks nights ablate papers page demo bench costs speed against data_jobs
 explore: app
 run: book reference pages links gallery sources site
 run: study asking camera camera_input camera_page camera_server
 run: scenes web commands endings plan workers arguments
-run: data_arguments page_commands evaluating queue manifest live rows cluster results sweep
+run: data_arguments page_commands evaluating benching queue manifest live rows cluster results sweep
 run: sweeping
 cli __main__
 """

@@ -259,7 +259,6 @@ def test_run_executes_a_notebook(tmp_path, capsys):
     "command,module,given",
     [
         ("demo --out x", "run.demo", dict(out="x")),
-        ("bench --device cpu", "run.bench", dict(device="cpu")),
         (
             "convert a.pth.tar --config c.yaml --out m.safetensors --no-align-corners",
             "zoo.convert",
