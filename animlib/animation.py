@@ -21,6 +21,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -145,7 +146,7 @@ def animate_stream(
     moved = MovedSource(model, source, mode, scale, precision)
     spread: list[Tensor] = []
     device = moved.engine.device
-    count = batch or frames_at_once(device, source.shape[-2:])
+    count = batch or frames_at_once(device, (source.shape[-2], source.shape[-1]))
     found = _watched(moved, batches(frames, count, device), spread)
     if best_frame and mode == "relative":
         found = [replace(kp_d, heat=None) for kp_d in found]
@@ -209,6 +210,14 @@ def source_images(
     return opened.images
 
 
+def _write_all(writer: VideoWriter, parts: Iterable[np.ndarray]) -> Path:
+    "The batches of frames into a file, or nothing if one of them cannot be made."
+    with writer:
+        for part in parts:
+            writer.write(part)
+    return writer.path
+
+
 @checked
 def animate(
     model,  # an Animator, a name of the zoo, or a path
@@ -241,12 +250,10 @@ def animate(
     images = source_images(network, cropped.source, size, fit)
     frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
     opened = open_engine(engine, network, model, images, precision)
-    stream = partial(animate_stream, opened, images, mode, best_frame, scale, batch)
+    options: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale, batch=batch)
+    stream = partial(animate_stream, opened, images, **options)
     made = cropped.finish(_with_advice(network, images, iter(frames), stream))
     made = _with_bar(made, driving.count, progress)
     if writer is None:
         return Video(torch.from_numpy(np.concatenate(list(made))), driving.fps, driving.sound)
-    with writer:
-        for part in made:
-            writer.write(part)
-    return writer.path
+    return _write_all(writer, made)
