@@ -12,6 +12,7 @@ __all__ = [
     "media_as_files",
     "shown_output",
     "is_folded",
+    "folded_text",
     "shown_cells",
     "facts",
     "page_notebook",
@@ -157,6 +158,15 @@ def is_folded(cell: Mapping) -> bool:
     return hidden or bool(re.match(r"#\s*\|\s*code-fold: true", cell_text(cell)))
 
 
+def folded_text(
+    text: str,  # Markdown; the first line is its title
+) -> str:
+    "A text that a reader opens by its title."
+    title, _, rest = text.partition("\n")
+    summary = f"<summary>{escape(title.strip('*# '))}</summary>"
+    return f"<details>{summary}\n\n{rest.strip()}\n\n</details>"
+
+
 def shown_cells(
     chapter: Chapter,
     media: Path,  # the folder of media in the site
@@ -172,6 +182,7 @@ def shown_cells(
             text = cell_text(cell)
             heading = (re.findall(r"^#+ (.+)", text, re.MULTILINE) or [heading])[-1]
             text = name_links(linked(text, chapter.place), left)
+            text = folded_text(text) if is_folded(cell) else text
             cells.append(dict(cell_type="markdown", id=cell["id"], metadata={}, source=text))
         elif not is_hidden(cell):
             cells.append(_code_cell(cell, heading, media, link))

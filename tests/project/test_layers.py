@@ -23,13 +23,13 @@ from source_code import imports, parse, run_when_imported
 # lines above and from what stands before it in its own line. `*`: any other file of the folder;
 # these may import each other, but not in a circle. The files of one folder may take several lines.
 LAYERS = """
-shipped geometry core ranges options animator storage process programs manual splines heatmaps
-blocks
+shipped geometry core ranges options animator storage process programs manual exercises splines
+heatmaps blocks
 media: files
 untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
 backbones: published fetch vgg efficientnet resnet hrnet
-viz: style images hover strips draw
+viz: style images hover strips draw architecture
 data: cache decoding clips folder check augment pairs identities coded store
 data: toy_draws toy_paint toy_backdrop figures toy_layers toy_shapes toy_render
 data: figures_body figures_face figures_animal figures_arm toy_truth toy sprites

@@ -26,7 +26,7 @@ class Result:
     text: str  # what it printed, the traceback of a failing cell, and its end
 
 
-def run_here(path: Path, log: Path, skip: list[str], cell_seconds: int, save: bool):
+def run_here(path: Path, log: Path, skip: list[str], cell_seconds: int, save: bool, answers: bool):
     "Run one notebook in this process and end it; everything that is printed goes to `log`."
     print_to(log)
     import torch
@@ -34,6 +34,8 @@ def run_here(path: Path, log: Path, skip: list[str], cell_seconds: int, save: bo
 
     if save:
         store_plain_images()
+    elif answers:
+        try_answers_too()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     passed, _ = test_nb(path, skip_flags=skip, basepath=ROOT, cell_timeout=cell_seconds, save=save)
     sys.stdout.flush()
@@ -53,6 +55,19 @@ def store_plain_images():
 
     plain = partialmethod(CaptureShell.__init__, mpl_format="png")
     CaptureShell.__init__ = plain
+
+
+def try_answers_too():
+    "Below the check of every exercise its answers are tried: solution, stub, and mistakes."
+    import nbdev.test
+    from exercise_cells import with_trials
+    from fastcore.nbio import read_nb
+
+    class WithTrials(nbdev.test.NBProcessor):
+        def __init__(self, path, **options):
+            super().__init__(path, nb=with_trials(read_nb(path)), **options)
+
+    nbdev.test.NBProcessor = WithTrials
 
 
 def print_to(log: Path):
@@ -80,10 +95,13 @@ def run(
     cell_seconds: int = CELL_SECONDS,
     seconds: int = NOTEBOOK_SECONDS,
     save: bool = False,  # store the outputs in the notebook
+    answers: bool = True,  # try the answers of its exercises, unless outputs are stored
 ) -> Result:
     "Run a notebook in a process of its own, for `seconds` at most."
     start = time.time()
-    process = processes().Process(target=run_here, args=(path, log, skip, cell_seconds, save))
+    process = processes().Process(
+        target=run_here, args=(path, log, skip, cell_seconds, save, answers)
+    )
     process.start()
     process.join(seconds)
     end = f"exit code {process.exitcode}"

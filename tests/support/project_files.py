@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Mapping
 from configparser import ConfigParser, SectionProxy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -59,15 +60,17 @@ def markdown(source: str) -> Cell:
 @lru_cache(None)
 def read_cells(path: Path) -> tuple[Cell, ...]:
     "The cells of a notebook."
-    return tuple(
-        Cell(
-            kind=cell["cell_type"],
-            source="".join(cell["source"]),
-            tags=tuple(cell["metadata"].get("tags", ())),
-            outputs=tuple(cell.get("outputs", ())),
-            source_hidden=cell["metadata"].get("jupyter", {}).get("source_hidden", False),
-        )
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return tuple(map(as_cell, json.loads(path.read_text(encoding="utf-8"))["cells"]))
+
+
+def as_cell(cell: Mapping) -> Cell:
+    "A cell, from how a notebook file stores it."
+    return Cell(
+        kind=cell["cell_type"],
+        source="".join(cell["source"]),
+        tags=tuple(cell["metadata"].get("tags", ())),
+        outputs=tuple(cell.get("outputs", ())),
+        source_hidden=cell["metadata"].get("jupyter", {}).get("source_hidden", False),
     )
 
 
