@@ -82,6 +82,7 @@ setup(
         metrics=words("metrics_requirements"),
         parquet=words("parquet_requirements"),
         app=notebooks + words("app_requirements"),
+        live=words("live_requirements"),
         cluster=words("cluster_requirements"),
         onnx=words("onnx_requirements"),
     ),

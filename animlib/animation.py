@@ -11,6 +11,7 @@ __all__ = [
     "pixel_spread",
     "advise_start",
     "animate_stream",
+    "source_images",
     "animate",
 ]
 
@@ -32,20 +33,17 @@ from .animator import Animator
 from .core import InputError, Keypoints, as_images
 from .crop import Crop, Cropping
 from .domain import advise_domain
+from .engines.choice import EngineName, device_for, open_engine
+from .engines.runners import Engine
 from .faces import FaceFinder, find_faces
-from .inference import animate_frames, find_keypoints, inference_mode, ready
+from .inference import frames_at_once, ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
 from .process import note
 from .ranges import Batch, Fit, FrameSize, MotionScale, Precision, checked
-from animlib.retarget.transfer import (
-    absolute,
-    check_mode,
-    figure_scale,
-    normalise_shape,
-    relative,
-)
 from .retarget.transfer import best_frame as nearest_frame
+from .retarget.transfer import check_mode, normalise_shape
+from .stepwise import MovedSource
 from .viz.images import to_uint8
 
 # %% ../nbs/12_practice/121_animation.ipynb #c24
@@ -123,63 +121,46 @@ def _best_of(kp_s: Keypoints, found: list[Keypoints]) -> Keypoints:  # batch 1
     return kp_d[[index]]
 
 
-def _retargeting(
-    model: Animator, mode: str, kp_s: Keypoints, kp_d0: Keypoints, scale
-) -> Callable:  # driving keypoints -> keypoints of the result
-    "The transfer of one source, from one reference frame."
-    if mode == "absolute":
-        return partial(absolute, kp_s)
-    if mode == "relative":
-        factor = figure_scale(kp_s, kp_d0) if scale == "auto" else scale
-        return partial(relative, kp_s, kp_d0=kp_d0, scale=factor)
-    check_mode(mode, model.disentangler is not None)
-    return partial(model.disentangler.retarget, kp_s)
-
-
 def _watched(
-    model: Animator, parts: Iterable[Tensor], precision: str, spread: list[Tensor]
+    moved: MovedSource, parts: Iterable[Tensor], spread: list[Tensor]
 ) -> Iterator[Keypoints]:
     "The keypoints of each batch of frames; `spread` remembers how much each frame shows."
     for images in parts:
         spread.append(pixel_spread(images).cpu())
-        yield find_keypoints(model, images, precision)
+        yield moved.keypoints(images)
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c29a
 @checked
 def animate_stream(
-    model: Animator,  # from `ready`
+    model: Animator | Engine,  # from `ready`, or from `open_engine`
     source: Tensor,  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
     frames: Iterable,  # driving, uint8 `[h,w,3]`, one after the other: a file, or a camera
     mode: str = "relative",  # one of MODES
     best_frame: bool = False,  # start relative motion from the frame nearest to the source's pose
     scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
-    batch: Batch = 16,  # frames at a time
-    precision: Precision = "no",
+    batch: Batch | None = None,  # frames at a time; None: what suits the device
+    precision: Precision = "no",  # of a model; an engine has its own
 ) -> Iterator[np.ndarray]:  # uint8 `[<=batch,h,w,3]`
     "Animate a stream of frames as it comes; the best frame is known when all have come."
-    device = next(model.parameters()).device
-    with inference_mode(model, precision):
-        prepared = model.prepare(source.to(device))
+    moved = MovedSource(model, source, mode, scale, precision)
     spread: list[Tensor] = []
-    found = _watched(model, batches(frames, batch, device), precision, spread)
-    retarget = None
+    device = moved.engine.device
+    count = batch or frames_at_once(device, source.shape[-2:])
+    found = _watched(moved, batches(frames, count, device), spread)
     if best_frame and mode == "relative":
         found = [replace(kp_d, heat=None) for kp_d in found]
-        best = _best_of(prepared.kp, found)
-        retarget = _retargeting(model, mode, prepared.kp, best, scale)
+        moved.start_from(_best_of(moved.prepared.kp, found))
     positions = []
     for kp_d in found:
-        if retarget is None:
-            retarget = _retargeting(model, mode, prepared.kp, kp_d[:1], scale)
         if not best_frame:
             positions.append(kp_d.xy.cpu())
-        yield to_uint8(animate_frames(model, prepared, retarget(kp_d), precision))
+        yield to_uint8(moved.frames(kp_d))
     if positions:
         kp_all = Keypoints(torch.cat(positions))
         start = advise_start(torch.cat(spread), kp_all.xy.shape[1] > 0, mode)
-        pose = start or advise(prepared.kp.to("cpu"), kp_all, mode)
-        for line in pose + model.motion_warnings(kp_all):
+        pose = start or advise(moved.prepared.kp.to("cpu"), kp_all, mode)
+        for line in pose + moved.model.motion_warnings(kp_all):
             note(line)
 
 
@@ -204,16 +185,6 @@ def _with_advice(model: Animator, images: Tensor, frames: Iterator, stream: Call
     yield from made
 
 
-@checked
-def _opened(model: Animator, source, size, fit: Fit) -> Tensor:  # `[1,3,h,w]` or `[1,n,3,h,w]`
-    "The source images that the model uses; what it leaves is noted."
-    opened = open_source_images(source, model.n_sources, size, fit)
-    if opened.used < opened.given:
-        count = f"{opened.used} of the {opened.given}"
-        note(f"{model.method} uses {count} source images: the first")
-    return opened.images
-
-
 def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) -> Iterator:
     "The same batches of frames, counted by a progress bar."
     options = dict(desc="animating", unit="frame", mininterval=0.5)
@@ -224,6 +195,21 @@ def _with_bar(parts: Iterable[np.ndarray], count: int | None, progress: bool) ->
 
 
 # %% ../nbs/12_practice/121_animation.ipynb #c35
+@checked
+def source_images(
+    model: Animator,
+    source,  # path, array or tensor `[3,h,w]` of an image; a list where the model uses several
+    size: FrameSize | None = None,  # pixels, or (rows, columns); None: the model's own
+    fit: Fit = "crop",  # how images of another shape are fitted
+) -> Tensor:  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
+    "The source images that the model uses; what it leaves is noted."
+    opened = open_source_images(source, model.n_sources, size or model.cfg.size, fit)
+    if opened.used < opened.given:
+        count = f"{opened.used} of the {opened.given}"
+        note(f"{model.method} uses {count} source images: the first")
+    return opened.images
+
+
 @checked
 def animate(
     model,  # an Animator, a name of the zoo, or a path
@@ -238,23 +224,27 @@ def animate(
     crop: Crop = "none",  # 'face': source and driving video are cut to their faces
     paste_back: bool = False,  # show the face in the whole source image, whose size the result has
     find: FaceFinder = find_faces,  # the detector of faces
-    batch: Batch = 16,  # frames at a time
+    batch: Batch | None = None,  # frames at a time; None: what suits the device
     device="auto",  # auto | cuda | mps | cpu
     precision: Precision = "no",
+    engine: EngineName = "torch",  # torch | compile | onnxruntime | openvino | auto
     progress: bool = True,  # show a bar
 ) -> "Video|Path":  # as many frames as the driving video, at its speed, with its sound
     "One image moved by one video."
     check_mode(mode)
+    device = device_for(engine, device, precision)
     cropping = Cropping(crop, paste_back, find)
     driving = open_driving(driving)
     writer = None if out is None else _open_output(out, source, driving)
-    model = ready(model, device)
+    given = model
+    model = ready(given, device)
     size = size or model.cfg.size
     cropped = cropping.apply(source, driving, model.n_sources, size, progress)
-    images = _opened(model, cropped.source, size, fit)
+    images = source_images(model, cropped.source, size, fit)
     frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
     transfer: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale)
-    stream = partial(animate_stream, model, images, batch=batch, precision=precision, **transfer)
+    opened = open_engine(engine, model, given, images, precision)
+    stream = partial(animate_stream, opened, images, batch=batch, **transfer)
     made = cropped.finish(_with_advice(model, images, iter(frames), stream))
     made = _with_bar(made, driving.count, progress)
     if writer is None:

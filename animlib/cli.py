@@ -25,10 +25,11 @@ from animlib.run.commands import (
     path,
     steps,
 )
+from .run.benching import add_bench
 from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
 from .run.evaluating import add_evaluate
-from .run.page_commands import add_docs, add_explore, add_study
+from .run.page_commands import add_docs, add_explore, add_live, add_study
 from .run.sweeping import add_sweep
 
 # %% ../nbs/13_runs/139_cli.ipynb #c16
@@ -56,9 +57,10 @@ def _add_animate(subparsers):
     fits = ["crop", "stretch", "pad"]
     add("--fit", default="crop", choices=fits, help="how images of another shape are fitted (crop)")
     _add_crop(add)
-    add("--batch", type=batch_size, default=16, metavar="N", help="frames at a time (16)")
+    at_once = "frames at a time (what suits the device)"
+    add("--batch", type=batch_size, metavar="N", help=at_once)
     add("--device", **_DEVICE)
-    add("--precision", default="no", choices=["no", "bf16"], help="bf16: faster on most GPUs (no)")
+    _add_speed(add)
     add("--config", type=path, metavar="YAML", help="that belongs to an official checkpoint")
 
 
@@ -73,6 +75,15 @@ def _add_transfer(add: Callable):
     add("--best-frame", action="store_true", help=best)
     scale = "of relative motion: auto, or a number (auto)"
     add("--scale", type=motion_scale, default="auto", help=scale)
+
+
+def _add_speed(add: Callable):
+    "In which precision, and by which program, frames are computed."
+    fast = "bf16: faster on most GPUs, and with openvino on newer server CPUs (no)"
+    add("--precision", default="no", choices=["no", "bf16"], help=fast)
+    engines = ["torch", "compile", "onnxruntime", "openvino", "auto"]
+    what = "what computes the frames; auto: the fastest that is installed and exact (torch)"
+    add("--engine", default="torch", choices=engines, help=what)
 
 
 def _add_crop(add: Callable):
@@ -178,16 +189,11 @@ def _add_models(subparsers):
     add_command(subparsers, "models", commands.models_command, "list methods and trained models")
 
 
-def _add_bench(subparsers):
-    summary = "how fast this machine is, as ratios"
-    add = add_command(subparsers, "bench", commands.bench_command, summary)
-    add("--device", **_DEVICE)
-
-
 # %% ../nbs/13_runs/139_cli.ipynb #c20
 _COMMANDS = (
     _add_demo,
     _add_animate,
+    add_live,
     _add_train,
     _add_reconstruct,
     add_evaluate,
@@ -199,7 +205,7 @@ _COMMANDS = (
     add_explore,
     add_study,
     _add_models,
-    _add_bench,
+    add_bench,
     add_docs,
 )
 

@@ -159,6 +159,11 @@ def resize_grid(
 _FAR = 1e4  # half-widths: no motion that means anything reads farther away
 
 
+def _is_last(image: Tensor) -> bool:
+    "Whether the channels of a pixel lie side by side in memory."
+    return image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
+
+
 def _read(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
     """The only call of `grid_sample`.
 
@@ -167,7 +172,9 @@ def _read(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
     grid = grid.to(image.dtype)
     if pad != "zeros":
         grid = grid.nan_to_num(0.0, _FAR, -_FAR).clamp(-_FAR, _FAR)
-    return F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
+    found = F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
+    last = torch.channels_last  # which it forgets; adding images of two layouts is slow
+    return found.contiguous(memory_format=last) if _is_last(image) else found
 
 
 # %% ../nbs/00_foundations/000_geometry.ipynb #c24

@@ -31,7 +31,7 @@ from ..storage import remove, user_path
 def cache_folder(
     cache=None,  # a folder; None: ANIMLIB_CACHE, or the user's cache folder
 ) -> Path:
-    "Where decoded frames lie."
+    "Where decoded frames lie, and graphs of models."
     return user_path(cache or os.environ.get("ANIMLIB_CACHE") or "~/.cache/animlib", "cache")
 
 
@@ -41,7 +41,7 @@ _SLOT = re.compile(r"(.+)-[0-9a-f]{12}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Slot:
-    "Decoded frames of one state of a data set."
+    "Decoded frames of one state of a data set, or graphs of a model."
 
     path: Path
     n_bytes: int
@@ -49,7 +49,7 @@ class Slot:
 
     @property
     def data(self) -> str:
-        "The name of the data set's folder."
+        "The name of the data set's folder, or of the model."
         return self.path.name.rsplit("-", 2)[0]
 
     def line(self) -> str:
@@ -62,8 +62,10 @@ def _slot_at(path: Path) -> Slot | None:
     "The slot that a folder is; None for anything else, and for what goes away meanwhile."
     index = path / "index.json"
     try:
-        n_bytes = (path / "frames.npy").stat().st_size + index.stat().st_size
-        return Slot(path, n_bytes, index.stat().st_mtime) if _SLOT.fullmatch(path.name) else None
+        files = [*path.glob("frames.npy"), *path.glob("*.onnx")]
+        n_bytes = sum(file.stat().st_size for file in [index, *files])
+        ours = files and _SLOT.fullmatch(path.name)
+        return Slot(path, n_bytes, index.stat().st_mtime) if ours else None
     except OSError:
         return None
 
@@ -116,7 +118,7 @@ def keep_within(
         if slot.path != but:
             remove(slot.path)
             total -= slot.n_bytes
-            note(f"{slot.path}: decoded frames removed, to keep the cache within its bound")
+            note(f"{slot.path}: removed, to keep the cache within its bound")
 
 
 # %% ../../nbs/01_data/010a_data.cache.ipynb #k18
@@ -124,7 +126,7 @@ def clear_slots(
     home: Path,  # from `cache_folder`
     data: str | None = None,  # as `list_slots`
 ) -> Sequence[Slot]:  # that were there
-    "Remove decoded frames; InputError where no slot has that name."
+    "Remove slots; InputError where none has that name."
     chosen = list_slots(home, data)
     if data is not None and not chosen:
         slots = list_slots(home)

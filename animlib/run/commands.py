@@ -18,7 +18,6 @@ __all__ = [
     "show_progress",
     "say_progress",
     "demo_command",
-    "bench_command",
     "animate_command",
     "run_of",
     "train_command",
@@ -139,13 +138,6 @@ def demo_command(args: Namespace):
     demo(args.out, args.actions, progress=show_progress())
 
 
-def bench_command(args: Namespace):
-    "Speed of this machine."
-    from animlib.run.bench import bench
-
-    bench(device=args.device)
-
-
 # %% ../../nbs/13_runs/138_run.commands.ipynb #c17
 def animate_command(args: Namespace):
     "One image, or several of one source, in the motion of a video."
@@ -170,6 +162,7 @@ def animate_command(args: Namespace):
         batch=args.batch,
         device=args.device,
         precision=args.precision,
+        engine=args.engine,
         progress=show_progress(),
     )
     print(f"{made}: {describe_output(made)}")
@@ -265,7 +258,7 @@ def data_command(args: Namespace) -> int:
 
 def export_command(args: Namespace):
     "A model as ONNX graphs."
-    from animlib.run.export import export_model
+    from animlib.engines.export import export_model
 
     print(export_model(args.model, args.out, args.weights).summary())
 

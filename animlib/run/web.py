@@ -29,9 +29,9 @@ from torch import Tensor
 
 from ..core import InputError
 from ..data import toy
+from ..engines.export import empty_folder, export_model
+from ..engines.exported import OnnxModel
 from ..explore.heads import nearest_joints, token_tree
-from .export import empty_folder, export_model
-from .exported import OnnxModel
 from animlib.run.scenes import (
     RUNTIME,
     Scene,

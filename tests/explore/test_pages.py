@@ -13,13 +13,13 @@ from browser import REQUIRED, SECONDS, WINDOW, Page, chromium, open_file
 
 import animlib
 from animlib.core import InputError, as_images
+from animlib.engines.export import export_model
+from animlib.engines.exported import OnnxModel
 from animlib.explore.heads import rank_correlation, token_tree
 from animlib.inference import ready
 from animlib.models.registry import build
 from animlib.retarget.transfer import relative
 from animlib.run import web
-from animlib.run.export import export_model
-from animlib.run.exported import OnnxModel
 from animlib.run.scenes import emoji_scene, runtime_folder, toy_scene
 from animlib.viz.images import to_uint8
 

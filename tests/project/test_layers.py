@@ -43,16 +43,20 @@ losses: reconstruction adversarial equivariance consistency anchors hierarchy ma
 training: config optimise state folder record peers feed loop
 models: names registry *
 zoo: catalog old_names tensors files checkpoint official.facts official.* convert hub start
-inference inputs domain faces framing crop animation
+fast: winograd shared choice
+inference
+engines: graphs exported files export stored runners choice
+stepwise inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers
 evaluate: choice records cross pairs tables measure floors paper_tables preference
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder choices splines groups desk attention heads looking lookups retarget
-run: jobs reports measuring processes notebooks nights ablate papers page demo bench costs data_jobs
+run: jobs reports measuring processes notebooks nights ablate papers page demo bench costs speed against data_jobs
 explore: app
 run: book reference pages links gallery sources site
-run: study asking graphs exported export scenes web commands endings plan workers arguments
-run: data_arguments page_commands evaluating queue manifest live rows cluster results sweep
+run: study asking camera camera_input camera_page camera_server
+run: scenes web commands endings plan workers arguments
+run: data_arguments page_commands evaluating benching queue manifest live rows cluster results sweep
 run: sweeping
 cli __main__
 """

@@ -27,7 +27,7 @@ from animlib.training.record import TrainingDiverged
 from animlib.viz.images import to_uint8
 from animlib.zoo.catalog import zoo
 
-COMMANDS = "demo animate train reconstruct evaluate convert export".split()
+COMMANDS = "demo animate live train reconstruct evaluate convert export".split()
 COMMANDS += "data run sweep explore study models bench docs".split()
 SLOW_TO_IMPORT = {"torch", "numpy", "PIL", "av", "einops", "yaml", "tqdm", "safetensors"}
 
@@ -259,7 +259,6 @@ def test_run_executes_a_notebook(tmp_path, capsys):
     "command,module,given",
     [
         ("demo --out x", "run.demo", dict(out="x")),
-        ("bench --device cpu", "run.bench", dict(device="cpu")),
         (
             "convert a.pth.tar --config c.yaml --out m.safetensors --no-align-corners",
             "zoo.convert",

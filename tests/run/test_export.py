@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from animlib.core import InputError
+from animlib.engines import export, exported, graphs
+from animlib.engines.export import export_model
+from animlib.engines.exported import OnnxModel
 from animlib.geometry import resize_maps
 from animlib.inference import ready
 from animlib.models.names import method_names
 from animlib.models.registry import build
 from animlib.retarget.transfer import relative
-from animlib.run import export, exported, graphs
-from animlib.run.export import export_model
-from animlib.run.exported import OnnxModel
 from animlib.splines import solve_by_elimination
 
 

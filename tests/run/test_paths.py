@@ -28,9 +28,10 @@ from animlib.data.obtain import SETS, Archive
 from animlib.data.pairs import Pair, write_pairs
 from animlib.data.recipes import COLUMNS
 from animlib.data.store import index_store
+from animlib.engines import export
 from animlib.media.read import probe
 from animlib.media.write import Video
-from animlib.run import commands, demo, export, jobs, notebooks, site
+from animlib.run import camera_server, commands, demo, jobs, notebooks, site
 from animlib.run.ablate import run_folder
 from animlib.shipped import share
 from animlib.storage import remove
@@ -58,6 +59,7 @@ COMMANDS = [
     "run {job.ipynb} --out {new.ipynb}",
     "demo --out {new} --actions {clips}",
     "export {model} --out {new}",
+    "live --model {model} --source {source.png} --video {dance.gif} --device cpu",
     "docs --out {new} --live {clips}",
 ]
 STAYS = ["study {clips} {others} --out {new} --reference {clips}"]  # a page: in test_study.py
@@ -147,6 +149,7 @@ def export_nothing(model: str, out: str, weights: str) -> argparse.Namespace:
 def no_kernel(monkeypatch):
     monkeypatch.setattr(site, "build_site", show_nothing)
     monkeypatch.setattr(export, "export_model", export_nothing)
+    monkeypatch.setattr(camera_server, "show_live", lambda page, port, browser: None)
     monkeypatch.setattr(notebooks, "_papermill", lambda: (execute_nothing, RuntimeError))
     monkeypatch.setattr(demo, "write_page", lambda notebook, out: None)
 

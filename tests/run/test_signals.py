@@ -13,7 +13,8 @@ from animlib.process import stop_signals
 
 WORK = ["train", "animate", "reconstruct", "run"]  # of which the others are made, or they are short
 OTHERS = {"demo", "evaluate", "convert", "export", "data", "explore", "study", "models"}
-OTHERS |= {"bench", "docs", "sweep"}  # a sweep is ended in test_rows.py
+OTHERS |= {"bench", "docs"}
+OTHERS |= {"sweep", "live"}  # ended in test_rows.py and in test_live.py
 
 
 def commands_of_the_program() -> set[str]:

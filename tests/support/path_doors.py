@@ -335,6 +335,9 @@ def get_gifs(folder: Path, **odd):
 READERS: dict[str, Callable] = {
     "animation.animate(model)": lambda odd, folder: animate(folder, model=odd),
     "animation.animate(source)": lambda odd, folder: animate(folder, source=odd),
+    "animation.source_images(source)": lambda odd, folder: of("animation.source_images")(
+        model(), odd
+    ),
     "animation.animate(driving)": lambda odd, folder: animate(folder, driving=odd),
     "crop.Cropping.apply(source)": lambda odd, folder: cropped(odd),
     "inputs.open_driving(x)": first_argument("inputs.open_driving"),
@@ -399,7 +402,10 @@ READERS: dict[str, Callable] = {
     "run.plan.read_plan(path)": first_argument("run.plan.read_plan"),
     "run.manifest.read_manifest(path)": first_argument("run.manifest.read_manifest"),
     "run.sweeping.manifest_file(name)": first_argument("run.sweeping.manifest_file"),
-    "run.exported.OnnxModel.__init__(folder)": first_argument("run.exported.OnnxModel"),
+    "run.camera_input.played_frames(path)": lambda odd, folder: list(
+        of("run.camera_input.played_frames")(odd, loop=False)
+    ),
+    "engines.exported.OnnxModel.__init__(folder)": first_argument("engines.exported.OnnxModel"),
     "run.scenes.open_scene(driving)": lambda odd, folder: of("run.scenes.open_scene")(
         {"a": write(folder / "a.png", png_bytes())}, odd, 32
     ),
@@ -492,7 +498,7 @@ WRITERS: dict[str, Callable] = {
     "media.write.Video.save(path)": lambda odd, folder: save_video(odd),
     "media.write.VideoWriter.__init__(path)": lambda odd, folder: write_frames(odd),
     "media.output.output_kind(path)": first_argument("media.output.output_kind"),
-    "run.export.empty_folder(out)": first_argument("run.export.empty_folder"),
+    "engines.export.empty_folder(out)": first_argument("engines.export.empty_folder"),
     "run.jobs.reconstruct(out)": lambda odd, folder: reconstruct(folder, out=odd),
     "run.jobs.train(run)": lambda odd, folder: train(folder, run=odd),
     "run.site.build_site(live)": lambda odd, folder: of("run.site.build_site")(
@@ -569,9 +575,9 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.demo.*": _HANDS_ON,
     "run.jobs.Preview.__init__(run)": _HANDS_ON,
     "data.obtain.take_archive(start)": "tried through `obtain`",
-    "run.export.export_model(model)": "hands it on to `find_model_file`, which is a door",
-    "run.export.export_model(out)": "tried through `empty_folder`",
-    "run.graphs.*": "a dotted name",
+    "engines.export.export_model(model)": "hands it on to `find_model_file`, which is a door",
+    "engines.export.export_model(out)": "tried through `empty_folder`",
+    "engines.graphs.*": "a dotted name",
     "run.web.*": "hands it on to `export_model`, `OnnxModel`, `empty_folder` or `runtime_folder`",
     "run.jobs.evaluate_run(data)": "tried through `as_source`",
     "run.jobs.save_*": _MADE,
