@@ -96,8 +96,9 @@ def draw_boxes(
     axis.axis("off")
     for box in boxes.values():
         corner = (box.x - box.width / 2, box.y - box.height / 2)
-        look = dict(facecolor=COLOURS[box.kind], edgecolor="0.4", linewidth=0.8)
-        axis.add_patch(plt.Rectangle(corner, box.width, box.height, **look))
+        frame = plt.Rectangle(corner, box.width, box.height, edgecolor="0.4", linewidth=0.8)
+        frame.set_facecolor(COLOURS[box.kind])
+        axis.add_patch(frame)
         axis.text(box.x, box.y, box.text, ha="center", va="center")
     for start, end in arrows:
         a = boxes[start]
