@@ -85,5 +85,6 @@ setup(
         live=words("live_requirements"),
         cluster=words("cluster_requirements"),
         onnx=words("onnx_requirements"),
+        openvino=words("openvino_requirements"),
     ),
 )

@@ -39,7 +39,7 @@ from .faces import FaceFinder, find_faces
 from .inference import frames_at_once, ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
-from .process import note
+from .process import ahead, note
 from .ranges import Batch, Fit, FrameSize, MotionScale, Precision, checked
 from .retarget.transfer import best_frame as nearest_frame
 from .retarget.transfer import check_mode, normalise_shape
@@ -146,7 +146,7 @@ def animate_stream(
     moved = MovedSource(model, source, mode, scale, precision)
     spread: list[Tensor] = []
     device = moved.engine.device
-    count = batch or frames_at_once(device, source.shape[-2:])
+    count = batch or frames_at_once(device, (source.shape[-2], source.shape[-1]))
     found = _watched(moved, batches(frames, count, device), spread)
     if best_frame and mode == "relative":
         found = [replace(kp_d, heat=None) for kp_d in found]
@@ -210,6 +210,17 @@ def source_images(
     return opened.images
 
 
+_AHEAD = 32  # frames that may wait, decoded
+
+
+def _write_all(writer: VideoWriter, parts: Iterable[np.ndarray]) -> Path:
+    "The batches of frames into a file, or nothing if one of them cannot be made."
+    with writer:
+        for part in ahead(parts, 1):  # made while the last one is encoded
+            writer.write(part)
+    return writer.path
+
+
 @checked
 def animate(
     model,  # an Animator, a name of the zoo, or a path
@@ -236,20 +247,16 @@ def animate(
     cropping = Cropping(crop, paste_back, find)
     driving = open_driving(driving)
     writer = None if out is None else _open_output(out, source, driving)
-    given = model
-    model = ready(given, device)
-    size = size or model.cfg.size
-    cropped = cropping.apply(source, driving, model.n_sources, size, progress)
-    images = source_images(model, cropped.source, size, fit)
-    frames = cropped.driving.frames(tuple(images.shape[-2:]), fit)
-    transfer: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale)
-    opened = open_engine(engine, model, given, images, precision)
-    stream = partial(animate_stream, opened, images, batch=batch, **transfer)
-    made = cropped.finish(_with_advice(model, images, iter(frames), stream))
+    network = ready(model, device)
+    size = size or network.cfg.size
+    cropped = cropping.apply(source, driving, network.n_sources, size, progress)
+    images = source_images(network, cropped.source, size, fit)
+    frames = ahead(cropped.driving.frames(tuple(images.shape[-2:]), fit), _AHEAD)
+    opened = open_engine(engine, network, model, images, precision)
+    options: dict[str, Any] = dict(mode=mode, best_frame=best_frame, scale=scale, batch=batch)
+    stream = partial(animate_stream, opened, images, **options)
+    made = cropped.finish(_with_advice(network, images, frames, stream))
     made = _with_bar(made, driving.count, progress)
     if writer is None:
         return Video(torch.from_numpy(np.concatenate(list(made))), driving.fps, driving.sound)
-    with writer:
-        for part in made:
-            writer.write(part)
-    return writer.path
+    return _write_all(writer, made)

@@ -7,6 +7,8 @@ __all__ = [
     "widths",
     "conv_block",
     "down_block",
+    "doubled_conv",
+    "UpBlock",
     "up_block",
     "Residual",
     "HourglassCfg",
@@ -29,7 +31,7 @@ from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
-from einops import repeat
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from .core import InputError
@@ -65,9 +67,38 @@ def down_block(n_in: int, n_out: int, norm: Callable = nn.BatchNorm2d) -> nn.Seq
     return nn.Sequential(*conv_block(n_in, n_out, norm=norm), nn.AvgPool2d(2))
 
 
+def doubled_conv(
+    x: Tensor,  # `[b,n_in,h,w]`
+    conv: nn.Conv2d,  # 3x3, same size
+) -> Tensor:  # `[b,n_out,2h,2w]`
+    "The convolution of `x` with every pixel doubled: a transposed one of 4x4 on `x` itself."
+    rows = F.pad(conv.weight, (0, 0, 0, 1)) + F.pad(conv.weight, (0, 0, 1, 0))
+    taps = F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))
+    taps = rearrange(taps.flip(-2, -1), "o i h w -> i o h w")
+    return F.conv_transpose2d(x, taps, conv.bias, stride=2, padding=1)
+
+
+_WORTH = 2048  # pixels of a batch from which on `doubled_conv` is the faster way
+
+
+class UpBlock(nn.Sequential):
+    "Upsample, convolution, norm, ReLU; while it learns on a CPU, the first two are one."
+
+    def forward(self, x: Tensor) -> Tensor:  # `[b,n_in,h,w]` -> `[b,n_out,2h,2w]`
+        pixels = len(x) * x.shape[-2] * x.shape[-1]
+        _, conv, *others = self
+        quick = self.training and x.device.type == "cpu" and pixels >= _WORTH
+        if not (quick and isinstance(conv, nn.Conv2d)):
+            return super().forward(x)
+        x = doubled_conv(x, conv)
+        for layer in others:
+            x = layer(x)
+        return x
+
+
 def up_block(n_in: int, n_out: int, norm: Callable = nn.BatchNorm2d) -> nn.Sequential:
     "Twice the resolution: repeat pixels, then conv_block."
-    return nn.Sequential(nn.Upsample(scale_factor=2), *conv_block(n_in, n_out, norm=norm))
+    return UpBlock(nn.Upsample(scale_factor=2), *conv_block(n_in, n_out, norm=norm))
 
 
 # %% ../nbs/00_foundations/004_blocks.ipynb #c15

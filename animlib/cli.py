@@ -15,7 +15,8 @@ from difflib import get_close_matches
 from . import __version__
 from .process import stoppable
 from .run import commands
-from .run.arguments import Parser, add_command
+from .run.arguments import Parser, add_command, add_speed
+from .run.benching import add_bench
 from animlib.run.commands import (
     Usage,
     batch_size,
@@ -25,7 +26,6 @@ from animlib.run.commands import (
     path,
     steps,
 )
-from .run.benching import add_bench
 from .run.data_arguments import add_data
 from .run.endings import ending, how_to_go_on
 from .run.evaluating import add_evaluate
@@ -60,7 +60,7 @@ def _add_animate(subparsers):
     at_once = "frames at a time (what suits the device)"
     add("--batch", type=batch_size, metavar="N", help=at_once)
     add("--device", **_DEVICE)
-    _add_speed(add)
+    add_speed(add)
     add("--config", type=path, metavar="YAML", help="that belongs to an official checkpoint")
 
 
@@ -75,15 +75,6 @@ def _add_transfer(add: Callable):
     add("--best-frame", action="store_true", help=best)
     scale = "of relative motion: auto, or a number (auto)"
     add("--scale", type=motion_scale, default="auto", help=scale)
-
-
-def _add_speed(add: Callable):
-    "In which precision, and by which program, frames are computed."
-    fast = "bf16: faster on most GPUs, and with openvino on newer server CPUs (no)"
-    add("--precision", default="no", choices=["no", "bf16"], help=fast)
-    engines = ["torch", "compile", "onnxruntime", "openvino", "auto"]
-    what = "what computes the frames; auto: the fastest that is installed and exact (torch)"
-    add("--engine", default="torch", choices=engines, help=what)
 
 
 def _add_crop(add: Callable):

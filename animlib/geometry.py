@@ -23,7 +23,6 @@ __all__ = [
 # %% ../nbs/00_foundations/000_geometry.ipynb #c03
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -57,12 +56,12 @@ def _widen(value):
 
 def _call_in_float32(f: Callable, args: Sequence, options: Mapping[str, Any]):
     "`f` of widened arguments, without autocast on any device."
-    with ExitStack() as stack:
-        for device in ("cpu", "cuda", "mps"):
-            if torch.is_autocast_enabled(device):
-                stack.enter_context(torch.autocast(device, enabled=False))
-        options = {name: _widen(value) for name, value in options.items()}
-        return f(*map(_widen, args), **options)
+    for device in ("cpu", "cuda", "mps"):
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                return _call_in_float32(f, args, options)
+    options = {name: _widen(value) for name, value in options.items()}
+    return f(*map(_widen, args), **options)
 
 
 _Inputs = ParamSpec("_Inputs")
@@ -159,11 +158,6 @@ def resize_grid(
 _FAR = 1e4  # half-widths: no motion that means anything reads farther away
 
 
-def _is_last(image: Tensor) -> bool:
-    "Whether the channels of a pixel lie side by side in memory."
-    return image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
-
-
 def _read(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
     """The only call of `grid_sample`.
 
@@ -172,12 +166,39 @@ def _read(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
     grid = grid.to(image.dtype)
     if pad != "zeros":
         grid = grid.nan_to_num(0.0, _FAR, -_FAR).clamp(-_FAR, _FAR)
-    found = F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
-    last = torch.channels_last  # which it forgets; adding images of two layouts is slow
-    return found.contiguous(memory_format=last) if _is_last(image) else found
+    return F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
 
 
 # %% ../nbs/00_foundations/000_geometry.ipynb #c24
+def _layout(x: Tensor) -> torch.memory_format:
+    "The order of an image's numbers in memory: channel by channel, or pixel by pixel."
+    by_pixel = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if by_pixel else torch.contiguous_format
+
+
+class _KeepLayout(torch.autograd.Function):
+    "The image as it is; its gradient comes back in the image's own memory layout."
+
+    @staticmethod
+    def forward(ctx, image: Tensor) -> Tensor:
+        ctx.layout = _layout(image)
+        return image.view_as(image)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return gradient.contiguous(memory_format=ctx.layout)
+
+
+def _read_alike(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
+    """`_read`, whose result and gradient lie in memory as the image does.
+
+    Torch gives both channel by channel, and everything after it would convert them."""
+    layout = _layout(image)
+    if image.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        image = _KeepLayout.apply(image)
+    return _read(image, grid, pad, sampling).contiguous(memory_format=layout)
+
+
 @full_precision
 def warp(
     image: Tensor,  # `[b,c,h,w]` where values are read; b may be 1 for many grids
@@ -188,8 +209,9 @@ def warp(
     "Backward warp: output pixel z takes the value of `image` at `grid[z]`."
     grid = resize_grid(grid, image.shape[-2:], sampling)
     if image.shape[0] == grid.shape[0]:
-        return _read(image, grid, pad, sampling)
-    return warp_each(image, grid[None], pad, sampling)[0]
+        return _read_alike(image, grid, pad, sampling)
+    warped = warp_each(image, grid[None], pad, sampling)[0]
+    return warped.contiguous(memory_format=_layout(image))
 
 
 # %% ../nbs/00_foundations/000_geometry.ipynb #g21

@@ -220,5 +220,6 @@ def random_spline(
         weights = bend * repeat(draw(b, points**2, 1), "b n 1 -> b n xy", xy=2)
     else:
         weights = bend * draw(b, points**2, 2)
-    centres = repeat(identity_grid(points, points, like=theta), "h w xy -> b (h w) xy", b=b)
+    # one grid of control points serves all maps: distances to a pixel are computed once
+    centres = rearrange(identity_grid(points, points, like=theta), "h w xy -> 1 (h w) xy")
     return Spline(centres, weights, theta, metric)

@@ -6,10 +6,7 @@
 __all__ = ["OPSET", "write_graph", "store_half", "smooth_images", "write_drive", "graph_card"]
 
 # %% ../../nbs/12_practice/120j_engines.files.ipynb #w03
-import logging
-import warnings
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +16,12 @@ from torch import Tensor
 
 from ..animator import Animator
 from ..core import InputError
-from .graphs import Graph, drive_graph, only, record, used_inputs
+from .graphs import Graph, drive_graph, only, quiet, record, used_inputs
 from ..geometry import Size, resize_maps
 from ..storage import sha256
 
 # %% ../../nbs/12_practice/120j_engines.files.ipynb #h09
 OPSET = 20  # the first with GridSample as it is used here, which browsers have, too
-
-
-@contextmanager
-def _quiet(name: str = "torch.onnx"):
-    "Without the exporter's remarks on packages that it does not need."
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of PyTorch to its own parts
-            yield
-    finally:
-        logger.setLevel(before)
 
 
 def write_graph(
@@ -57,7 +40,7 @@ def write_graph(
         verbose=False,
     )
     try:
-        with _quiet():
+        with quiet():
             made = torch.onnx.export(program, **options)
     except torch.onnx.errors.OnnxExporterError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0][:200]

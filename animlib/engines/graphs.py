@@ -8,18 +8,21 @@ __all__ = [
     "named_tensors",
     "with_tensors",
     "Graph",
+    "quiet",
     "record",
     "exportable",
     "drive_graph",
     "used_inputs",
     "only",
     "source_graphs",
-    "keypoints_of",
     "attention_graph",
 ]
 
 # %% ../../nbs/12_practice/120h_engines.graphs.ipynb #g03
+import logging
+import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, cast
 
@@ -113,6 +116,20 @@ def _solve(matrix, targets, *, left=True, check_errors=False):
 _PLAIN = {torch.ops.aten.linalg_solve_ex.default: _solve}
 
 
+@contextmanager
+def quiet():
+    "Without what PyTorch's recorder and exporter say of their own parts."
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(before)
+
+
 def record(
     model: Animator,  # from `exportable`
     graph: Graph,
@@ -124,8 +141,9 @@ def record(
     module = _Recorded(model, graph).eval()
     inputs = (dict(graph.inputs),)
     try:
-        program = torch.export.export(module, inputs, dynamic_shapes=(axes,), strict=False)
-        return program.run_decompositions(_PLAIN)
+        with quiet():
+            program = torch.export.export(module, inputs, dynamic_shapes=(axes,), strict=False)
+            return program.run_decompositions(_PLAIN)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise InputError(
@@ -226,22 +244,6 @@ def source_graphs(
 
     detector = Graph("detector", detect, {"frame": driving}, ("frame",))
     return detector, Graph("prepare", prepare, {"source": source})
-
-
-# %% ../../nbs/12_practice/120h_engines.graphs.ipynb #g21b
-def keypoints_of(
-    codes: Mapping[str, Tensor],  # of frames, batch t
-    like: Keypoints,  # of any frame, by the same detector
-) -> Keypoints:  # batch t; what is no code is left out
-    "Keypoints of a batch from their codes."
-    t = len(next(iter(codes.values())))
-    extra = {name.removeprefix("extra."): x for name, x in codes.items() if "." in name}
-    return Keypoints(
-        codes["xy"] if "xy" in codes else like.xy.new_empty(t, *like.xy.shape[1:]),
-        codes.get("jac"),
-        codes.get("cov"),
-        extra=with_tensors(like.extra, extra) if extra else None,
-    )
 
 
 # %% ../../nbs/12_practice/120h_engines.graphs.ipynb #g23

@@ -6,6 +6,7 @@
 __all__ = [
     "Engine",
     "as_engine",
+    "keypoints_of",
     "Runner",
     "GraphEngine",
     "OnnxRunner",
@@ -28,11 +29,11 @@ from animlib.engines.graphs import (
     Graph,
     drive_graph,
     exportable,
-    keypoints_of,
     named_tensors,
     record,
     source_graphs,
     used_inputs,
+    with_tensors,
 )
 from .stored import StoredGraphs
 from ..inference import animate_frames, find_keypoints, inference_mode
@@ -87,6 +88,22 @@ def as_engine(
     return model if isinstance(model, Engine) else Engine(model, precision)
 
 
+# %% ../../nbs/12_practice/120n_engines.runners.ipynb #g21b
+def keypoints_of(
+    codes: Mapping[str, Tensor],  # of frames, batch t
+    like: Keypoints,  # of any frame, by the same detector
+) -> Keypoints:  # batch t; what is no code is left out
+    "Keypoints of a batch from their codes."
+    t = len(next(iter(codes.values())))
+    extra = {name.removeprefix("extra."): x for name, x in codes.items() if "." in name}
+    return Keypoints(
+        codes["xy"] if "xy" in codes else like.xy.new_empty(t, *like.xy.shape[1:]),
+        codes.get("jac"),
+        codes.get("cov"),
+        extra=with_tensors(like.extra, extra) if extra else None,
+    )
+
+
 # %% ../../nbs/12_practice/120n_engines.runners.ipynb #r09
 class Runner(Protocol):
     "Runs the graphs of a model."
@@ -123,7 +140,7 @@ class GraphEngine(Engine):
 # %% ../../nbs/12_practice/120n_engines.runners.ipynb #r14
 def _arrays(tensors: Mapping[str, Tensor], names: list[str]) -> dict[str, np.ndarray]:
     "The named tensors, without copies where they lie well."
-    return {name: np.ascontiguousarray(tensors[name].numpy()) for name in names}
+    return {name: np.ascontiguousarray(tensors[name].detach().numpy()) for name in names}
 
 
 def _wanted(stored: StoredGraphs, graph: str) -> list[str]:

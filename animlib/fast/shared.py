@@ -53,7 +53,8 @@ def _write_strip(
     x = rearrange(across[1:-1] @ kernels[1], "r w (n o) -> n r w o", n=2)
     y = rearrange(down[:, 1:-1] @ kernels[2], "r w (n o) -> n r w o", n=2)
     xy = rearrange(both @ kernels[3], "r w (n o) -> n r w o", n=4)
-    left, right = shared - x[0, :, :-1], shared + x[1, :, 1:]
+    left = shared - x[0, :, :-1]
+    right = shared + x[1, :, 1:]
     torch.sub(left, y[0, :-1] - xy[0, :-1, :-1], out=out[:, 0, :, 0])
     torch.sub(right, y[0, :-1] + xy[1, :-1, 1:], out=out[:, 0, :, 1])
     torch.add(left, y[1, 1:] - xy[2, 1:, :-1], out=out[:, 1, :, 0])
@@ -94,7 +95,8 @@ def row_conv(
     bias: Tensor,  # `[o]`
 ) -> Tensor:  # `[b,o,h,w]`
     "Convolution with stride 1 that keeps the size, for few outputs: row by row of its kernel."
-    side, height = kernel.shape[-1], x.shape[-2]
+    side = kernel.shape[-1]
+    height = x.shape[-2]
     parts = F.conv2d(x, kernel, padding=(side // 2, side // 2))
     rows = rearrange(parts, "b (i o) h w -> i b o h w", i=side)
     out = rearrange(bias, "o -> o 1 1") + rows[0, :, :, :height]

@@ -75,7 +75,8 @@ def winograd_conv(
 ) -> Tensor:  # `[b,o,h,w]`, channels last
     "3x3 convolution, stride 1, padding 1: F(4x4, 3x3) of Lavin and Gray (2016), in strips."
     height, width = x.shape[-2:]
-    rows, columns = ceil(height / TILE), ceil(width / TILE)
+    rows = ceil(height / TILE)
+    columns = ceil(width / TILE)
     images = rearrange(x, "b c h w -> b h w c")
     out = x.new_empty(len(x), rows, TILE, columns, TILE, len(bias))
     widest = max(kernel.shape[1:])
@@ -83,7 +84,8 @@ def winograd_conv(
     for image, result in zip(images, out):
         for top in range(0, rows, step):
             end = min(top + step, rows)
-            first, last = TILE * top - 1, TILE * end + 1
+            first = TILE * top - 1
+            last = TILE * end + 1
             strip = image[max(first, 0) : min(last, height)]
             right = TILE * columns + 1 - width
             strip = F.pad(strip, (0, 0, 1, right, max(-first, 0), max(last - height, 0)))

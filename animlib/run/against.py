@@ -29,25 +29,27 @@ _REMEDY = "try the repository's own example first: it must run with the packages
 
 
 def their_words(
-    config: Path, checkpoint: Path, source: Path, driving: Path, out: Path
+    files: tuple[Path, Path, Path],  # config, checkpoint, source image
+    driving: Path,
+    out: Path,
 ) -> list[str]:  # the program and its arguments, in the repository's folder
     "The repository's program, on the CPU."
-    files = ("--config", config, "--checkpoint", checkpoint, "--source_image", source)
-    return [sys.executable, "demo.py", *map(str, files), *_video(driving, out)]
-
-
-def _video(driving: Path, out: Path) -> list[str]:
-    "What comes in and what goes out."
-    return ["--driving_video", str(driving), "--result_video", str(out), "--cpu"]
+    config, checkpoint, source = map(str, files)
+    words = ["--config", config, "--checkpoint", checkpoint, "--source_image", source]
+    videos = ["--driving_video", str(driving), "--result_video", str(out)]
+    return [sys.executable, "demo.py", *words, *videos, "--cpu"]
 
 
 def our_words(
-    config: Path, checkpoint: Path, source: Path, driving: Path, out: Path
+    files: tuple[Path, Path, Path],  # config, checkpoint, source image
+    driving: Path,
+    out: Path,
 ) -> list[str]:  # the program and its arguments
     "`animlib animate` on the same files."
+    config, checkpoint, source = map(str, files)
     words = [sys.executable, "-m", "animlib", "animate", "--mode", "absolute", "--device", "cpu"]
-    files = ("--model", checkpoint, "--config", config, "--source", source, "--driving", driving)
-    return [*words, *map(str, files), "--out", str(out)]
+    words += ["--model", checkpoint, "--config", config, "--source", source]
+    return [*words, "--driving", str(driving), "--out", str(out)]
 
 
 def write_clips(
@@ -128,8 +130,8 @@ def against(
     with tempfile.TemporaryDirectory() as name:
         here = Path(name).resolve()
         source, videos = write_clips(here, size, frames)
-        theirs = partial(their_words, *given, source)
-        ours = partial(our_words, *given, source)
+        theirs = partial(their_words, (*given, source))
+        ours = partial(our_words, (*given, source))
         ways = {
             "theirs": _program(theirs, place.resolve(), here / "theirs.mp4", videos),
             "ours": _program(ours, here, here / "ours.mp4", videos),

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..animation import EMPTY, pixel_spread
 from ..animator import Animator
 from ..core import InputError, as_images
+from ..engines.runners import Engine, as_engine
 from ..ranges import MotionScale, Precision
 from ..retarget.transfer import MODES
 from ..stepwise import MovedSource
@@ -121,16 +122,16 @@ class LiveAnimator:
 
     def __init__(
         self,
-        model: Animator,  # from `ready`
+        model: Animator | Engine,  # from `ready`, or from `open_engine`
         source: Tensor,  # `[1,3,h,w]`, or several `[1,n,3,h,w]`
         mode: str = "relative",  # one of MODES
         scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
-        precision: Precision = "no",
+        precision: Precision = "no",  # of a model; an engine has its own
         mirror: bool = True,  # exchange left and right of what the camera shows
     ):
-        self.model = model
+        self.engine = as_engine(model, precision)
+        self.model = self.engine.model
         self.scale: MotionScale = scale
-        self.precision: Precision = precision
         self.mirror = mirror
         self._kp_d0: Any = None  # of the start; None: the next frame is one
         self._moved = self._moving(source, mode)
@@ -184,7 +185,7 @@ class LiveAnimator:
     ) -> np.ndarray:  # uint8 `[h,w,3]`
         "The image in the pose of one frame; InputError where a start shows no figure."
         shown = np.ascontiguousarray(frame[:, ::-1]) if self.mirror else frame
-        images = as_images(torch.from_numpy(shown)[None], self._moved.device)
+        images = as_images(torch.from_numpy(shown)[None], self.engine.device)
         kp_d = self._moved.keypoints(images)
         if self._kp_d0 is None:
             _expect_something(images)
@@ -193,7 +194,7 @@ class LiveAnimator:
         return to_uint8(self._moved.frames(kp_d))[0]
 
     def _moving(self, source: Tensor, mode: str) -> MovedSource:
-        return MovedSource(self.model, source, mode, self.scale, self.precision)
+        return MovedSource(self.engine, source, mode, self.scale)
 
 
 def _expect_something(images: Tensor):

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from PIL import Image
 
 from ..animation import source_images
@@ -205,7 +205,10 @@ class LivePage:
 
     def _take_source(self, content: bytes):
         live = self.live
-        live.set_source(source_images(live.model, [content], live.size, self.fit))
+        images = source_images(live.model, [content], live.size, self.fit)
+        if live.source.ndim == 5:  # of a model that uses several: this one, as often as there were
+            images = repeat(images, "1 c h w -> 1 n c h w", n=live.source.shape[1])
+        live.set_source(images)
         self._last = self._source()
         self._n_sources += 1
 

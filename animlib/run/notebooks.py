@@ -5,6 +5,7 @@
 # %% auto #0
 __all__ = [
     "Parameter",
+    "shipped_file",
     "notebook_file",
     "notebook_parameters",
     "check_parameters",
@@ -85,21 +86,28 @@ def _assigned(source: str) -> dict[str, Parameter]:
 
 
 # %% ../../nbs/13_runs/131_run.notebooks.ipynb #c11
+def shipped_file(
+    what: str,  # `notebook` or `manifest`, for messages
+    name: str | os.PathLike,  # a path, or the name of one that comes along
+    ending: str,  # that it has, with its dot
+) -> Path:
+    "A file: the one that is there, or the one of this name that comes along."
+    path = user_path(name, what)
+    if path.is_file():
+        return path
+    shipped = {one.stem: one for one in sorted(share("pipelines").glob(f"*{ending}"))}
+    stem = str(name).removesuffix(ending)
+    if stem in shipped:
+        return shipped[stem]
+    hint = nearest(stem, shipped)
+    raise InputError(f"{what} {str(name)!r}: neither a file nor a {what} that comes along; {hint}")
+
+
 def notebook_file(
     notebook: str | os.PathLike,  # a path, or the name of a shipped pipeline
 ) -> Path:
     "The file of a notebook."
-    path = user_path(notebook, "notebook")
-    if path.is_file():
-        return path
-    shipped = {p.stem: p for p in sorted(share("pipelines").glob("*.ipynb"))}
-    name = str(notebook).removesuffix(".ipynb")
-    if name not in shipped:
-        raise InputError(
-            f"notebook {str(notebook)!r}: neither a file nor a pipeline that comes along; "
-            f"{nearest(name, shipped)}"
-        )
-    return shipped[name]
+    return shipped_file("notebook", notebook, ".ipynb")
 
 
 # %% ../../nbs/13_runs/131_run.notebooks.ipynb #c12

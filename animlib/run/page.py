@@ -69,8 +69,10 @@ details.code { margin: 0 }
 summary { color: #aaa; font-size: .7rem; line-height: 1.2; cursor: pointer }
 .output { margin: .5rem 0 }
 .highlight { background: #f6f8fa; border-radius: 4px; padding: .2rem .8rem }
-table { border-collapse: collapse; margin: .6rem 0 }
+table { border-collapse: collapse; margin: .6rem 0;
+        display: block; width: max-content; max-width: 100%; overflow-x: auto }
 td, th { padding: .25rem .8rem; border-bottom: 1px solid #ddd; text-align: left }
+td a { white-space: nowrap }
 code { background: #f2f2f2; border-radius: 3px; padding: 0 .2rem }
 pre code { background: none }
 """
@@ -98,7 +100,8 @@ def _head(title: str) -> str:
     from pygments.formatters import HtmlFormatter
 
     style = HtmlFormatter().get_style_defs(".highlight") + _STYLE
-    return f'<meta charset="utf-8"><title>{title}</title><style>{style}</style>'
+    phone = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    return f'<meta charset="utf-8">{phone}<title>{title}</title><style>{style}</style>'
 
 
 def write_page(

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from ..explore.app import explore_command, explorers
 from ..process import until_interrupted
-from .arguments import add_command
+from .arguments import add_command, add_speed
 from .commands import Usage, by_kind, count, frame_size, motion_scale, path
 
 
@@ -80,6 +80,7 @@ def _live_command(args: Namespace):
     if find_spec("tornado") is None:
         raise InputError('live: tornado is not installed; pip install "animlib[live]"')
     from animlib.animation import source_images
+    from animlib.engines.choice import device_for, open_engine
     from animlib.inference import ready
     from animlib.retarget.transfer import check_mode
     from animlib.run.camera import LiveAnimator, reading
@@ -87,11 +88,12 @@ def _live_command(args: Namespace):
     from animlib.run.camera_server import show_live
 
     check_mode(args.mode)
+    device = device_for(args.engine, args.device, args.precision)
     frames = _camera_frames(args)  # refused before the model is loaded
-    model = ready(args.model, args.device)
+    model = ready(args.model, device)
     source = source_images(model, args.source, args.size, args.fit)
-    options = dict(precision=args.precision, mirror=not args.video)
-    live = LiveAnimator(model, source, args.mode, args.scale, **options)
+    engine = open_engine(args.engine, model, args.model, source, args.precision)
+    live = LiveAnimator(engine, source, args.mode, args.scale, mirror=not args.video)
     with until_interrupted(), reading(frames) if frames else nullcontext() as camera:
         show_live(LivePage(live, camera, args.fit), args.port, not args.no_browser)
 
@@ -125,7 +127,7 @@ def add_live(subparsers):
     fits = ["crop", "stretch", "pad"]
     add("--fit", default="crop", choices=fits, help="how images of another shape are fitted (crop)")
     add("--device", default="auto", help="auto, cuda, mps or cpu (auto)")
-    add("--precision", default="no", choices=["no", "bf16"], help="bf16: often faster (no)")
+    add_speed(add)
     _add_browser(add)
 
 

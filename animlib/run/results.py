@@ -127,10 +127,22 @@ class Results:
 
     def plot(self) -> Hover:
         "Means as bars, spreads as thin lines, seeds under the pointer; an image elsewhere."
-        settings = {o.title: dict(metrics=o.metrics) for o in settings_of(self.report) if o.metrics}
         if not self.plotted():
             raise InputError("results: expected numbers of a finished row, found none; wait for it")
-        return hover_study(settings, self.plotted())
+        titles = {name: metric_columns().get(name, name) for name in self.plotted()}
+        settings = {
+            setting.title: dict(
+                metrics=[{titles[name]: row[name] for name in titles} for row in setting.metrics]
+            )
+            for setting in settings_of(self.report)
+            if setting.metrics
+        }
+        return hover_study(settings, list(titles.values()))
+
+
+def _number(value: float, digits: int) -> str:
+    "So many digits, and no exponent where it is large."
+    return f"{float(f'{value:.{digits}g}'):.15g}"
 
 
 def _cell(setting: Setting, number: str, best: float | None) -> str:
@@ -138,9 +150,9 @@ def _cell(setting: Setting, number: str, best: float | None) -> str:
     value = setting.mean(number)
     if value is None:
         return "–"
-    text = f"**{value:.4g}**" if value == best else f"{value:.4g}"
+    text = f"**{_number(value, 4)}**" if value == best else _number(value, 4)
     spread = setting.spread(number)
-    return text if spread is None else f"{text} ± {spread:.2g}"
+    return text if spread is None else f"{text} ± {_number(spread, 2)}"
 
 
 # %% ../../nbs/13_runs/138m_run.results.ipynb #s15

@@ -28,7 +28,7 @@ from ..animator import Animator
 from ..engines.choice import IN_BF16, PACKAGES, open_engine
 from ..engines.exported import missing_package
 from ..engines.runners import Engine
-from ..inference import frames_at_once, inference_mode, pick_device, ready
+from ..inference import frames_at_once, pick_device, ready
 from ..models.names import method_names
 from ..models.registry import build
 from ..ranges import Batch, Count, Side, checked
@@ -192,8 +192,16 @@ def speeds(
     made = {}
     for name in names:
         model = build(name, preset, size=size).eval()
-        options = dict(size=size, frames=frames, engines=chosen, device=on, rounds=rounds)
-        found = frame_speeds(model, limits, **options, title=name if progress else "")
+        found = frame_speeds(
+            model,
+            limits,
+            size=size,
+            frames=frames,
+            engines=chosen,
+            device=on,
+            rounds=rounds,
+            title=name if progress else "",
+        )
         made[name] = [asdict(way) for way in found]
     steps = {}
     for name in names if training else []:

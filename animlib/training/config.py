@@ -69,6 +69,7 @@ class TrainCfg(Config):
     pretrained: bool = False  # begin with published weights, where the method names some
     seed: Annotated[int, Range(0, 2**63 - 1)] = 0
     precision: Literal["no", "bf16", "fp16"] = "no"  # mixed with float32, where not "no"
+    compile: bool = False  # the step as one program: a little faster, after minutes of compiling
     flip: bool = True  # mirror; together with `reverse`, a quarter of the pairs
     reverse: bool = True  # exchange source and driving in half of the pairs
     jitter: Share = 0.1  # brightness, contrast and saturation change by up to this factor

@@ -58,10 +58,11 @@ class Feed:
         self.recent = list(self.whole)  # the same, since the last report
         self._made: Iterator | None = None
 
-    def _begin(self, step: int) -> Iterator:
-        "Let workers make the batches from a step on."
+    def _begin(self, step: int, device) -> Iterator:
+        "Let workers make the batches from a step on, where a CUDA card can fetch them by itself."
         workers = self.cfg.workers
         options: dict[str, Any] = dict(prefetch_factor=2) if workers else {}
+        options["pin_memory"] = torch.device(device).type == "cuda"
         steps = range(step, self.cfg.steps)
         loader = DataLoader(
             self.batches, batch_size=None, sampler=steps, num_workers=workers, **options
@@ -80,7 +81,7 @@ class Feed:
             return self.draw(step, device)
         start = time.perf_counter()
         if self._made is None or step != self.next:
-            self._made = self._begin(step)
+            self._made = self._begin(step, device)
         made = next(self._made)
         self.next = step + 1
         seconds = time.perf_counter() - start

@@ -58,7 +58,8 @@ def read_config(file: Path) -> dict:
 
 # %% ../../nbs/02_training/024a_training.folder.ipynb #g09
 _FREE = ("train.log_every", "train.save_every", "train.preview_every", "train.workers")
-_CHANGEABLE = ("train.lr", "train.clip", "train.steps")  # with an entry in the history
+# with an entry in the history
+_CHANGEABLE = ("train.lr", "train.clip", "train.steps", "train.compile")
 
 
 def _options(config: Mapping) -> dict:

@@ -20,6 +20,7 @@ from ..animator import Model
 from ..core import InputError, required
 from ..losses.reconstruction import Term, total_loss
 from ..process import Stopped, StopRequest
+from .compiled import compiled
 from .config import TrainCfg, in_steps, pair_sampler
 from .feed import Feed
 from .folder import RunFolder, follow_plan, run_config
@@ -33,14 +34,24 @@ from .state import RunState, save_model
 class Objective(nn.Module):
     "A model and its losses; the module that is wrapped for several processes."
 
-    def __init__(self, model: Model, losses: Mapping[str, Term]):
+    def __init__(
+        self,
+        model: Model,
+        losses: Mapping[str, Term],
+        compile: bool = False,  # the step as one program
+    ):
         super().__init__()
         self.model = model
         self.losses = losses
+        self._compute = compiled(self._take) if compile else self._take
 
     def forward(
         self, source: Tensor, driving: Tensor
     ) -> tuple[Tensor, dict[str, Tensor], Any]:  # total, each term for the log, the step
+        return self._compute(source, driving)
+
+    def _take(self, source: Tensor, driving: Tensor):
+        "What `forward` gives."
         step = self.model.training_step(source, driving)
         total, log = total_loss(self.losses, step)
         return total, log, step
@@ -95,7 +106,7 @@ class Trainer:
         self.cfg = cfg = in_steps(cfg, _n_clips(data, cfg), self.accelerator.num_processes)
         self.feed = Feed(sampler, data, cfg, self.accelerator.process_index, ahead)
         self.model = with_shared_norms(model, self.accelerator)
-        objective = Objective(self.model, losses)
+        objective = Objective(self.model, losses, cfg.compile)
         clipped = named_parts(self.model, cfg.clip_parts)
         self.optimized = Optimized(self.accelerator, objective, cfg, cfg.lr, clipped)
         self.parts = dict(
@@ -159,7 +170,8 @@ class Trainer:
     def step(self, step: int) -> tuple[Tensor, dict[str, Tensor]]:  # loss, every term
         "One step of the model, and one of the discriminator on what the model has just made."
         self.model.set_progress(step / self.cfg.steps)
-        source, driving = self.feed.batch(step, self.accelerator.device)
+        drawn = self.feed.batch(step, self.accelerator.device)
+        source, driving = map(self.optimized.arrange, drawn)
         n = self.cfg.accumulate
         for one in self.all_optimized:
             one.clear()

@@ -17,6 +17,7 @@ from torch import distributed, nn
 
 from ..animator import Model
 from ..core import InputError
+from .compiled import expect_compiler
 from .config import TrainCfg
 from .folder import RunFolder
 from .state import RunState
@@ -33,7 +34,10 @@ def make_accelerator(cfg: TrainCfg, device) -> Accelerator:
     # a little longer than agreements wait, which are noticed in words
     patience = InitProcessGroupKwargs(timeout=1.2 * WAIT)
     handlers = [own_statistics, patience]
-    return Accelerator(mixed_precision=cfg.precision, cpu=cpu, kwargs_handlers=handlers)
+    accelerator = Accelerator(mixed_precision=cfg.precision, cpu=cpu, kwargs_handlers=handlers)
+    if cfg.compile:
+        expect_compiler(accelerator.device)
+    return accelerator
 
 
 def with_shared_norms(model: Model, accelerator: Accelerator) -> Model:

@@ -68,7 +68,7 @@ def test_a_style_of_its_own_is_found(source):
 # ---- what is stored ----
 # Chapters whose figures are drawn in the style when they run, but stored as they were before:
 # `python tests/support/seconds.py --save NOTEBOOK` stores them again; then take them out here.
-WAITING = ["pipelines/forecast"]
+WAITING: list[str] = []
 
 
 def waits(path) -> bool:

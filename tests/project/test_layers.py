@@ -40,7 +40,7 @@ dense: blend contributions
 generators: unet occlusion inpainting embedded reassembly
 retarget: transfer sequences forecast disentangle
 losses: reconstruction adversarial equivariance consistency anchors hierarchy masks crossid
-training: config optimise state folder record peers feed loop
+training: config compiled optimise state folder record peers feed loop
 models: names registry *
 zoo: catalog old_names tensors files checkpoint official.facts official.* convert hub start
 fast: winograd shared choice
@@ -51,7 +51,8 @@ evaluate: metrics truth detectors instruments agreement tflite people identity f
 evaluate: choice records cross pairs tables measure floors paper_tables preference
 explore: board twin stage page panels codes scene anchors masks
 explore: layout recorder choices splines groups desk attention heads looking lookups retarget
-run: jobs reports measuring processes notebooks nights ablate papers page demo bench costs speed against data_jobs
+run: jobs reports measuring processes notebooks nights ablate papers page demo bench costs speed against
+run: data_jobs
 explore: app
 run: book reference pages links gallery sources site
 run: study asking camera camera_input camera_page camera_server

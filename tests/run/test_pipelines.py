@@ -139,7 +139,8 @@ def test_reconstruct_refuses_without_a_trace(tmp_path):
 
 # ---- bench ----
 def test_bench_compares_in_turns(tmp_path):
-    execute("bench", tmp_path, rounds=1, frames=2, batch=2, device="cpu", out="b.json")
+    given = dict(rounds=1, frames=2, batch=2, device="cpu", out="b.json", engines=["torch"])
+    execute("bench", tmp_path, **given)
     found = read_json(tmp_path / "b.json")
 
     assert found["frames"]["plain, fp32"][1] == 1
@@ -149,6 +150,8 @@ def test_bench_compares_in_turns(tmp_path):
     for shares in found["operators"].values():
         assert abs(sum(shares.values()) - 1) < 1e-6
     assert any(kind.startswith("convolution") for kind in found["operators"]["toy step"])
+    for ways in found["methods"]["frames"].values():
+        assert [way["engine"] for way in ways] == ["before", "torch", "torch"]
 
 
 # ---- ablations and comparisons ----

@@ -125,7 +125,7 @@ def test_pages_of_no_sweep_are_refused(tmp_path):
 @pytest.mark.parametrize(
     "text,complaint",
     [
-        ("notebook: nothing", "neither a file nor a pipeline"),
+        ("notebook: nothing", "neither a file nor a notebook"),
         ("notebook: train\nseeds: -1", "seeds: expected a number"),
         ("notebook: train\nseeds: [a]", "seeds: expected a number"),
         ("notebook: train\ngrid: {steps: []}", "expected a list of values"),

@@ -15,6 +15,7 @@ from animlib.run.notebooks import (
     check_parameters,
     notebook_parameters,
     run_notebook,
+    shipped_file,
 )
 from animlib.shipped import share
 
@@ -101,6 +102,22 @@ def test_what_is_no_job_is_refused(make, message, tmp_path):
         run_notebook(make(tmp_path), tmp_path / "out" / "o.ipynb", {}, tmp_path, False)
 
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "what,ending,name", [("notebook", ".ipynb", "train"), ("manifest", ".yaml", "weekly")]
+)
+def test_what_comes_along_is_found_by_its_name_alone(what, ending, name, tmp_path, monkeypatch):
+    "A folder that is not there stands before the name of none that comes along."
+    monkeypatch.chdir(tmp_path)
+    assert shipped_file(what, name, ending) == shipped_file(what, f"{name}{ending}", ending)
+    for wrong in (f"wrong/{name}{ending}", f"wrong/{name}", f"/{name}", f"{name}.txt", "."):
+        with pytest.raises(InputError, match=f"^{what} .*neither a file nor a {what}"):
+            shipped_file(what, wrong, ending)
+
+    own = tmp_path / f"{name}{ending}"
+    own.write_text("")
+    assert shipped_file(what, own.name, ending).samefile(own), "what is here goes first"
 
 
 def test_two_cells_of_parameters_are_refused(tmp_path):

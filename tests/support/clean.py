@@ -2,9 +2,11 @@
 
 What `nbdev-clean` does: no counters, no metadata of an editor. Then every notebook is given the
 metadata that JupyterLab writes into it as soon as it is opened, so that none is marked unsaved
-when it is merely read; nbdev alone would call the kernel `python3` again."""
+when it is merely read; nbdev alone would call the kernel `python3` again. Temporary folders, which
+are called otherwise in every run, are cut off paths that were printed."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -25,6 +27,15 @@ METADATA = dict(
         codemirror_mode=dict(name="ipython", version=3),
     ),
 )
+TEMPORARY = re.compile(r"/(?:tmp|var/folders/[\w/]+)/tmp\w{8}/")
+
+
+def shorten_paths(notebook: dict):
+    "Printed paths start below the temporary folder of a run."
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            if "text" in output:
+                output["text"] = [TEMPORARY.sub("", line) for line in output["text"]]
 
 
 def cleaned(text: str) -> str:
@@ -33,6 +44,7 @@ def cleaned(text: str) -> str:
     kept = get_config(path=ROOT).get("allowed_cell_metadata_keys")
     clean_nb(notebook, allowed_cell_metadata_keys=kept)
     notebook["metadata"] = METADATA
+    shorten_paths(notebook)
     return nb2str(notebook)
 
 

@@ -1,6 +1,7 @@
 """Pipelines keep what a run with their defaults shows: `python tests/support/examples.py NAME`.
 
-A visitor sees a report and not code alone; `nbs/pipelines/executed.json` says of which code."""
+A visitor sees a report and not code alone; `nbs/pipelines/executed.json` says of which code.
+Videos are kept with fewer bytes than the run gave them."""
 
 import hashlib
 import json
@@ -26,11 +27,15 @@ def code_digest(path: Path) -> str:
 
 def kept_outputs(cell: dict) -> list[dict]:
     "The outputs of an executed cell without what belongs to one run or one machine."
+    from light import light_data
+
     found = []
     for output in cell["outputs"]:
         if output.get("name") == "stderr":
             continue
         kept = {name: output[name] for name in output if name in KEPT} | {"metadata": {}}
+        if "data" in output:
+            kept["data"] = light_data(output["data"])
         if output["output_type"] == "stream":
             kept.pop("metadata")
         if output["output_type"] == "execute_result":

@@ -401,7 +401,6 @@ READERS: dict[str, Callable] = {
     "run.jobs.train(init)": train_from,
     "run.plan.read_plan(path)": first_argument("run.plan.read_plan"),
     "run.manifest.read_manifest(path)": first_argument("run.manifest.read_manifest"),
-    "run.sweeping.manifest_file(name)": first_argument("run.sweeping.manifest_file"),
     "run.camera_input.played_frames(path)": lambda odd, folder: list(
         of("run.camera_input.played_frames")(odd, loop=False)
     ),
@@ -416,6 +415,9 @@ READERS: dict[str, Callable] = {
         "run.notebooks.check_parameters"
     )(odd, {}),
     "run.notebooks.notebook_file(notebook)": first_argument("run.notebooks.notebook_file"),
+    "run.notebooks.shipped_file(name)": lambda odd, folder: of("run.notebooks.shipped_file")(
+        "manifest", odd, ".yaml"
+    ),
     "run.notebooks.notebook_parameters(notebook)": first_argument(
         "run.notebooks.notebook_parameters"
     ),
