@@ -69,12 +69,13 @@ class Box:
     x: float
     y: float
     kind: str = "part"  # a key of COLOURS
-    width: float = 1.7  # inches
+    width: float = 2.0  # inches
     height: float = 0.7
 
     def side(self, other: "Box") -> tuple[float, float]:
         "Where an arrow to or from another box touches this one."
-        dx, dy = other.x - self.x, other.y - self.y
+        dx = other.x - self.x
+        dy = other.y - self.y
         if abs(dx) > (self.width + other.width) / 2:
             return self.x + self.width / 2 * (1 if dx > 0 else -1), self.y
         return self.x, self.y + self.height / 2 * (1 if dy > 0 else -1)
@@ -95,11 +96,13 @@ def draw_boxes(
     axis.axis("off")
     for box in boxes.values():
         corner = (box.x - box.width / 2, box.y - box.height / 2)
-        look = dict(facecolor=COLOURS[box.kind], edgecolor="0.4", linewidth=0.8)
-        axis.add_patch(plt.Rectangle(corner, box.width, box.height, **look))
-        axis.text(box.x, box.y, box.text, ha="center", va="center", fontsize=7.5)
+        frame = plt.Rectangle(corner, box.width, box.height, edgecolor="0.4", linewidth=0.8)
+        frame.set_facecolor(COLOURS[box.kind])
+        axis.add_patch(frame)
+        axis.text(box.x, box.y, box.text, ha="center", va="center")
     for start, end in arrows:
-        a, b = boxes[start], boxes[end]
+        a = boxes[start]
+        b = boxes[end]
         line = dict(
             arrowstyle="->", color="C3" if a.kind == "loss" else "0.3", shrinkA=0, shrinkB=0
         )
@@ -110,28 +113,28 @@ def draw_boxes(
 
 # %% ../../nbs/00_foundations/009a_viz.architecture.ipynb #a17
 _PLACES = dict(  # of the parts of an animator: x, y in inches
-    source=(0.8, 1.75),
-    driving=(0.8, 0.55),
-    detector=(3.0, 1.15),
-    motion=(5.3, 1.15),
-    dense=(7.7, 1.15),
-    encoder=(7.7, 2.45),
-    generator=(9.9, 1.15),
+    source=(0.75, 2.1),
+    driving=(0.75, 0.8),
+    detector=(2.9, 1.35),
+    motion=(5.3, 1.35),
+    dense=(7.65, 1.35),
+    encoder=(7.65, 2.75),
+    generator=(10.2, 1.35),
 )
 _FLOWS = [("source", "detector"), ("driving", "detector"), ("detector", "motion")]
 _FLOWS += [("motion", "dense"), ("source", "encoder"), ("encoder", "generator")]
 _FLOWS += [("dense", "generator")]
 
 
-def _lines(title: str, tensors: Mapping[str, tuple[int, ...]], most: int = 4) -> str:
+def _lines(title: str, tensors: Mapping[str, tuple[int, ...]], n_lines: int = 4) -> str:
     "A title and shapes without the batch; many are cut short."
     rows = []
     for name, shape in tensors.items():
         short = name.partition(".")[2]
         label = f"level {short} " if short.isdecimal() else f"{short or name} "
         rows.append((label if name != title else "") + " x ".join(map(str, shape[1:])))
-    more = [f"and {len(rows) - most + 1} more"] if len(rows) > most else []
-    return "\n".join([title, *rows[: most - len(more)], *more])
+    more = [f"and {len(rows) - n_lines + 1} more"] if len(rows) > n_lines else []
+    return "\n".join([title, *rows[: n_lines - len(more)], *more])
 
 
 def draw_architecture(
@@ -150,11 +153,11 @@ def draw_architecture(
     boxes = {}
     for name, (x, y) in _PLACES.items():
         kind = "data" if name in found["images"] else "part"
-        width = 1.3 if kind == "data" else 1.95
-        boxes[name] = Box(texts[name], x, y, kind, width, 0.5 if kind == "data" else 0.85)
+        width = 1.3 if kind == "data" else 2.1
+        boxes[name] = Box(texts[name], x, y, kind, width, 0.5 if kind == "data" else 1.0)
     arrows = list(_FLOWS)
     for number, (loss, part) in enumerate((losses or {}).items()):
         beside = list((losses or {}).values())[:number].count(part)
-        boxes[loss] = Box(loss, boxes[part].x + 2.1 * beside, 0.25, "loss", 1.95, 0.4)
+        boxes[loss] = Box(loss, boxes[part].x + 2.2 * beside, 0.25, "loss", 2.1, 0.35)
         arrows.append((loss, part))
     return draw_boxes(boxes, arrows)
