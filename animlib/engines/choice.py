@@ -19,7 +19,7 @@ __all__ = [
 import platform
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -123,7 +123,7 @@ def _runner(engine: str, stored: StoredGraphs, precision: str) -> Runner:
     return OnnxRunner(stored) if engine == "onnxruntime" else OpenvinoRunner(stored, precision)
 
 
-def _measured(engine: str, plain: Engine, stored: StoredGraphs, source: Tensor) -> dict[str, float]:
+def _measured(engine: str, plain: Engine, stored: StoredGraphs, source: Tensor) -> dict[str, Any]:
     "What `compare` found; kept with the graphs, for this machine and number of threads."
     name = f"{engine} {plain.precision}"
     here = f"{platform.node()}, {torch.get_num_threads()} threads"

@@ -120,7 +120,9 @@ def _make(given, origin: Origin, shape: tuple[int, ...]):
         with new_folder(folder) as part:
             graphs = _write_graphs(given, shape, part)
             seconds = round(time.monotonic() - start, 1)
-            index = dict(kind="graphs", model=origin.name, sha256=origin.sha256, shape=shape)
+            index: dict[str, Any] = dict(
+                kind="graphs", model=origin.name, sha256=origin.sha256, shape=shape
+            )
             index |= dict(animlib=__version__, seconds=seconds, graphs=graphs, measured={})
             (part / "index.json").write_text(json.dumps(index, indent=1))
         note(f"{folder}: written in {seconds:.0f} s")
