@@ -29,7 +29,7 @@ _REMEDY = "try the repository's own example first: it must run with the packages
 
 
 def their_words(
-    files: tuple[Path, Path, Path],  # config, checkpoint, source image
+    files: tuple[Path, ...],  # config, checkpoint, source image
     driving: Path,
     out: Path,
 ) -> list[str]:  # the program and its arguments, in the repository's folder
@@ -41,7 +41,7 @@ def their_words(
 
 
 def our_words(
-    files: tuple[Path, Path, Path],  # config, checkpoint, source image
+    files: tuple[Path, ...],  # config, checkpoint, source image
     driving: Path,
     out: Path,
 ) -> list[str]:  # the program and its arguments

@@ -401,6 +401,13 @@ READERS: dict[str, Callable] = {
     "run.jobs.train(init)": train_from,
     "run.plan.read_plan(path)": first_argument("run.plan.read_plan"),
     "run.manifest.read_manifest(path)": first_argument("run.manifest.read_manifest"),
+    "run.against.against(folder)": lambda odd, folder: of("run.against.against")(odd, "a", "b"),
+    "run.against.against(config)": lambda odd, folder: of("run.against.against")(
+        write(folder / "demo.py", b"").parent, odd, "b"
+    ),
+    "run.against.against(checkpoint)": lambda odd, folder: of("run.against.against")(
+        write(folder / "demo.py", b"").parent, write(folder / "a.yaml", b""), odd
+    ),
     "run.camera_input.played_frames(path)": lambda odd, folder: list(
         of("run.camera_input.played_frames")(odd, loop=False)
     ),
@@ -600,6 +607,10 @@ INSIDE = {  # functions, or modules with a star, that are no doors, and why
     "run.processes.*": _HANDS_ON,
     "run.nights.*": "its own folders; a notebook goes to `notebook_parameters`, which is a door",
     "run.rows.*": "its own folders",
+    "fast.choice.Choices.__init__(file)": "tried in the chapter; what is no such file is made anew",
+    "run.against.against(frames)": "a number",
+    "run.against.our_words(files)": _CHECKED,
+    "run.against.their_words(files)": _CHECKED,
     "run.cluster.*": "its own folders",
     "run.manifest.rows_of(notebook)": "tried through `read_manifest`",
     "run.results.*": "its own folders; read_results is tried in tests/run/test_rows.py",
