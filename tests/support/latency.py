@@ -20,6 +20,7 @@ from animlib.explore.app import serving
 from animlib.run.web import build_explorers
 
 MOVES = 20
+FAR = 60  # pixels from the start: further than a patch is wide
 LONG = 180 * SECONDS
 WINDOW = dict(width=1200, height=1400)
 # Milliseconds from a move of the mouse to the first screen on which the canvas shows another image.
@@ -61,7 +62,7 @@ def measured(page, canvas, start: tuple[float, float], pressed: bool) -> list[fl
         page.mouse.down()
     for i in range(MOVES):
         before = page.evaluate("latencies.length")
-        page.mouse.move(x + (40 if i % 2 == 0 else -40), y + i)
+        page.mouse.move(x + (FAR if i % 2 == 0 else -FAR), y + i)
         page.wait_for_function(f"latencies.length > {before}", timeout=LONG)
         page.wait_for_timeout(0.15 * SECONDS)
     if pressed:
