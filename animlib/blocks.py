@@ -84,11 +84,15 @@ _WORTH = 2048  # pixels of a batch from which on `doubled_conv` is the faster wa
 class UpBlock(nn.Sequential):
     "Upsample, convolution, norm, ReLU; while it learns on a CPU, the first two are one."
 
+    def _learns_on_cpu(self, x: Tensor) -> bool:
+        "Whether `doubled_conv` is the faster way; a batch of any size is recorded otherwise."
+        if not self.training or x.device.type != "cpu":
+            return False
+        return x.shape[0] * x.shape[-2] * x.shape[-1] >= _WORTH
+
     def forward(self, x: Tensor) -> Tensor:  # `[b,n_in,h,w]` -> `[b,n_out,2h,2w]`
-        pixels = len(x) * x.shape[-2] * x.shape[-1]
         _, conv, *others = self
-        quick = self.training and x.device.type == "cpu" and pixels >= _WORTH
-        if not (quick and isinstance(conv, nn.Conv2d)):
+        if not (self._learns_on_cpu(x) and isinstance(conv, nn.Conv2d)):
             return super().forward(x)
         x = doubled_conv(x, conv)
         for layer in others:

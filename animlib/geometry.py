@@ -189,14 +189,21 @@ class _KeepLayout(torch.autograd.Function):
         return gradient.contiguous(memory_format=ctx.layout)
 
 
+def _laid_out(warped: Tensor, like: Tensor) -> Tensor:
+    "In memory as another image; what records the work chooses its own layout."
+    if torch.compiler.is_compiling():
+        return warped
+    return warped.contiguous(memory_format=_layout(like))
+
+
 def _read_alike(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
     """`_read`, whose result and gradient lie in memory as the image does.
 
     Torch gives both channel by channel, and everything after it would convert them."""
-    layout = _layout(image)
+    like = image
     if image.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling():
         image = _KeepLayout.apply(image)
-    return _read(image, grid, pad, sampling).contiguous(memory_format=layout)
+    return _laid_out(_read(image, grid, pad, sampling), like)
 
 
 @full_precision
@@ -211,7 +218,7 @@ def warp(
     if image.shape[0] == grid.shape[0]:
         return _read_alike(image, grid, pad, sampling)
     warped = warp_each(image, grid[None], pad, sampling)[0]
-    return warped.contiguous(memory_format=_layout(image))
+    return _laid_out(warped, image)
 
 
 # %% ../nbs/00_foundations/000_geometry.ipynb #g21
