@@ -348,7 +348,7 @@ def test_an_old_result_is_replaced(model, image, files, tmp_path):
 @pytest.fixture
 def stop_in_third_batch(monkeypatch):
     "The user stops the program while the third batch is made."
-    module = sys.modules["animlib.stepwise"]
+    module = sys.modules["animlib.engines.runners"]
     animate_frames = module.animate_frames
     calls = []
 
@@ -493,10 +493,10 @@ import torch
 torch.set_num_threads(1)
 from animlib.zoo.hub import load
 import animlib.animation
-from animlib import stepwise
+from animlib.engines import runners
 module = sys.modules["animlib.animation"]
 model, folder = load(sys.argv[1]), sys.argv[2]
-write, batches, detect = module.VideoWriter.write, module.batches, stepwise.find_keypoints
+write, batches, detect = module.VideoWriter.write, module.batches, runners.find_keypoints
 
 # large frames, little work
 def find_keypoints(model, frames, precision):
@@ -505,8 +505,8 @@ def find_keypoints(model, frames, precision):
 def animate_frames(model, prepared, kp_d, precision):
     return prepared.source.expand(len(kp_d), -1, -1, -1).contiguous()
 
-stepwise.find_keypoints = find_keypoints
-stepwise.animate_frames = animate_frames
+runners.find_keypoints = find_keypoints
+runners.animate_frames = animate_frames
 sizes = []
 
 def write_and_measure(self, frames):
