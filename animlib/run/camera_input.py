@@ -17,7 +17,7 @@ import numpy as np
 from ..core import InputError
 from ..inputs import open_driving
 from ..media.decode import CAUSES, reason
-from ..ranges import Fit
+from ..ranges import Fit, checked
 
 # %% ../../nbs/13_runs/135f_run.camera_input.ipynb #i06
 _CAMERAS = {  # system -> FFmpeg's format, and what it calls a camera
@@ -82,6 +82,7 @@ def _continued(first: np.ndarray, frames: Iterator[np.ndarray]) -> Iterator[np.n
 
 
 # %% ../../nbs/13_runs/135f_run.camera_input.ipynb #i12
+@checked
 def played_frames(
     path,  # a video, gif, strip or frame folder
     size=None,  # pixels, or (rows, columns); None: the file's own
@@ -93,7 +94,7 @@ def played_frames(
     return _in_time(driving, size, fit, loop)
 
 
-def _in_time(driving, size, fit: Fit, loop: bool) -> Iterator[np.ndarray]:
+def _in_time(driving, size, fit: str, loop: bool) -> Iterator[np.ndarray]:
     "Each frame at its time; what is too late is left out."
     while True:
         start = time.monotonic()

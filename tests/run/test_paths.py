@@ -31,7 +31,7 @@ from animlib.data.store import index_store
 from animlib.engines import export
 from animlib.media.read import probe
 from animlib.media.write import Video
-from animlib.run import camera_server, commands, demo, jobs, notebooks, site
+from animlib.run import against, camera_server, commands, demo, jobs, notebooks, site
 from animlib.run.ablate import run_folder
 from animlib.shipped import share
 from animlib.storage import remove
@@ -61,12 +61,14 @@ COMMANDS = [
     "export {model} --out {new}",
     "live --model {model} --source {source.png} --video {dance.gif} --device cpu",
     "docs --out {new} --live {clips}",
+    "bench --method fomm --preset toy --size 32 --engine torch --training none --out {new.json}",
+    "bench --against {clips} --config {fomm.yaml} --checkpoint {good.pth.tar}",
 ]
 STAYS = ["study {clips} {others} --out {new} --reference {clips}"]  # a page: in test_study.py
 STAYS += ["sweep {manifest.yaml} --out {new}"]  # kernels of their own: in test_rows.py
 NO_PATHS = {"-o", "-p", "--device", "--method", "--mode", "--preset", "method", "name"}
 NO_PATHS |= {"--repository", "--retry", "--skip-missing"}  # options of text
-NO_PATHS |= {"--address", "--only"}
+NO_PATHS |= {"--address", "--only", "--engine", "--training"}
 NO_PATHS |= {"--detector", "--akd", "--aed", "--person", "--question"}
 FORMS = {  # a path of the home folder, as a person in the folder `home/here` writes it
     "absolute": lambda home, name: str(home / name),
@@ -145,8 +147,15 @@ def export_nothing(model: str, out: str, weights: str) -> argparse.Namespace:
     return argparse.Namespace(summary=lambda: "")
 
 
+def compare_nothing(folder: str, config: str, checkpoint: str, size: int, **options) -> dict:
+    "In the place of two programs, which take minutes."
+    assert Path(folder).is_dir() and Path(config).is_file() and Path(checkpoint).is_file()
+    return dict(theirs=2.0, ours=1.0)
+
+
 @pytest.fixture
 def no_kernel(monkeypatch):
+    monkeypatch.setattr(against, "against", compare_nothing)
     monkeypatch.setattr(site, "build_site", show_nothing)
     monkeypatch.setattr(export, "export_model", export_nothing)
     monkeypatch.setattr(camera_server, "show_live", lambda page, port, browser: None)
