@@ -69,7 +69,7 @@ def upsampled_conv(
     height, width = x.shape[-2:]
     images = rearrange(x, "b c h w -> b h w c")
     out = x.new_empty(len(x), height, 2, width, 2, len(bias))
-    step = max(1, STRIP // (36 * width * len(bias)))
+    step = max(1, STRIP * torch.get_num_threads() // (36 * width * len(bias)))
     for image, result in zip(images, out):
         for top in range(0, height, step):
             end = min(top + step, height)

@@ -45,7 +45,7 @@ def winograd_kernel(
 
 
 # %% ../../nbs/00_foundations/004d_fast.winograd.ipynb #w13
-STRIP = 2**21  # bytes of a strip's transformed tiles: about the second cache of a core
+STRIP = 2**21  # bytes of a strip for each thread: about the second cache of a core
 
 
 def _both_axes(matrix: tuple, like: Tensor) -> Tensor:
@@ -80,7 +80,8 @@ def winograd_conv(
     images = rearrange(x, "b c h w -> b h w c")
     out = x.new_empty(len(x), rows, TILE, columns, TILE, len(bias))
     widest = max(kernel.shape[1:])
-    step = max(1, STRIP // (4 * _READ**2 * columns * widest))
+    strip_bytes = STRIP * torch.get_num_threads()
+    step = max(1, strip_bytes // (4 * _READ**2 * columns * widest))
     for image, result in zip(images, out):
         for top in range(0, rows, step):
             end = min(top + step, rows)
