@@ -10,6 +10,7 @@ __all__ = [
     "write_template",
     "free_port",
     "serving",
+    "offer",
     "explore",
     "explore_command",
 ]
@@ -224,6 +225,16 @@ def serving(
             _end(process)
 
 
+def offer(
+    address: str,
+    browser: bool = True,  # open one
+):
+    "Tell where a page is, and open it."
+    print(f"{address}\nopen it in a browser of this machine; Ctrl-C ends it", flush=True)
+    if browser:
+        webbrowser.open(address)
+
+
 def explore(
     name: str = "",  # an explorer; '': the page that lists them
     port: int | None = None,  # of this machine; None: a free one
@@ -231,9 +242,7 @@ def explore(
 ):
     "Show the explorers in a browser, until Ctrl-C."
     with serving(name, port) as address:
-        print(f"{address}\nopen it in a browser of this machine; Ctrl-C ends it", flush=True)
-        if browser:
-            webbrowser.open(address)
+        offer(address, browser)
         while True:
             time.sleep(3600)
 

@@ -130,13 +130,16 @@ class ChoosingConv(nn.Conv2d):
         self.weight = conv.weight
         self.bias = conv.bias
         self._kernels: dict[str, tuple[int, object]] = {}  # way -> version of the weight, kernel
+        self._chosen: dict[tuple, str] = {}  # size of the input, threads -> way
 
     def direct(self, x: Tensor) -> Tensor:
         "PyTorch's convolution."
         return super().forward(x)
 
-    def _other(self, name: str, x: Tensor) -> Tensor:
+    def _take(self, name: str, x: Tensor) -> Tensor:
         "The convolution in the way of that name."
+        if name == "direct":
+            return self.direct(x)
         transform, convolve = self.ways[name]
         version = self.weight._version if not self.weight.is_inference() else 0
         kept = self._kernels.get(name)
@@ -156,9 +159,12 @@ class ChoosingConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self._has_choice(x):
             return self.direct(x)
-        ways = {"direct": self.direct} | {name: partial(self._other, name) for name in self.ways}
-        shape = f"{type(self).__name__} {[*self.weight.shape]} {[*x.shape]}"
-        return ways[user_choices().choose(shape, {n: partial(w, x) for n, w in ways.items()})](x)
+        key = (*x.shape, torch.get_num_threads())
+        if key not in self._chosen:
+            ways = {name: partial(self._take, name, x) for name in ("direct", *self.ways)}
+            shape = f"{type(self).__name__} {[*self.weight.shape]} {[*x.shape]}"
+            self._chosen[key] = user_choices().choose(shape, ways)
+        return self._take(self._chosen[key], x)
 
 
 class SameConv(ChoosingConv):
@@ -240,7 +246,7 @@ def quicken(
     "The network with layers that choose their way."
     for part in list(network.modules()):
         for name, layer in list(part.named_children()):
-            setattr(part, name, _replacement(layer))
+            part.add_module(name, _replacement(layer))
     for part in list(network.modules()):
         if isinstance(part, nn.Sequential):
             _join_upsampling(part)

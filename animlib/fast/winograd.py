@@ -48,10 +48,14 @@ def winograd_kernel(
 STRIP = 2**21  # bytes of a strip for each thread: about the second cache of a core
 
 
-def _both_axes(matrix: tuple, like: Tensor) -> Tensor:
+def _both_axes(matrix: tuple) -> Tensor:
     "A transform along two axes, as one matrix."
-    along = torch.tensor(matrix, dtype=like.dtype)
+    along = torch.tensor(matrix, dtype=torch.float32, device="cpu")
     return torch.kron(along, along)
+
+
+_TO_PLACES = _both_axes(_INPUT)  # pixels of a tile -> what is multiplied
+_TO_OUTPUTS = _both_axes(_OUTPUT)  # products -> outputs
 
 
 def _transformed_strip(
@@ -62,9 +66,9 @@ def _transformed_strip(
     tiles = strip.unfold(0, _READ, TILE).unfold(1, _READ, TILE)
     sizes = dict(r=len(tiles), w=tiles.shape[1])
     pixels = rearrange(tiles, "r w c i j -> (i j) (r w c)")
-    places = rearrange(_both_axes(_INPUT, strip) @ pixels, "k (t c) -> k t c", c=len(kernel[0]))
+    places = rearrange(_TO_PLACES @ pixels, "k (t c) -> k t c", c=len(kernel[0]))
     products = rearrange(torch.bmm(places, kernel), "k t o -> k (t o)")
-    outputs = _both_axes(_OUTPUT, strip) @ products
+    outputs = _TO_OUTPUTS @ products
     return rearrange(outputs, "(i j) (r w o) -> r i w j o", i=TILE, **sizes)
 
 

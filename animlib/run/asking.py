@@ -11,7 +11,6 @@ import os
 import secrets
 import threading
 import time
-import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..evaluate.preference import study_text
-from ..explore.app import free_port
+from ..explore.app import free_port, offer
 from ..process import note
 from .study import PLAYABLE, Study
 from ..shipped import share
@@ -205,11 +204,7 @@ def run_study(
     try:
         if study.waiting():
             with asking(study, port) as address:
-                print(
-                    f"{address}\nopen it in a browser of this machine; Ctrl-C ends it", flush=True
-                )
-                if browser:
-                    webbrowser.open(address)
+                offer(address, browser)
                 while study.waiting():
                     time.sleep(0.2)
                 time.sleep(1)  # the page shows that it was all

@@ -9,7 +9,6 @@ __all__ = ["MAX_MESSAGE", "may_ask", "LiveServer", "serving_page", "show_live"]
 import asyncio
 import secrets
 import threading
-import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +19,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from ..core import InputError
-from ..explore.app import free_port
+from ..explore.app import free_port, offer
 from .camera import Inbox
 from .camera_page import LivePage, read_frame_message
 from ..shipped import share
@@ -239,7 +238,5 @@ def show_live(
 ):
     "Show the page in a browser, until Ctrl-C."
     with serving_page(page, port) as server:
-        print(f"{server.address}\nopen it in a browser of this machine; Ctrl-C ends it", flush=True)
-        if browser:
-            webbrowser.open(server.address)
+        offer(server.address, browser)
         server.wait()

@@ -116,6 +116,7 @@ def _frames_of(engine: Engine, source: Tensor, frames: Tensor, batch: int) -> Ca
 
 def _ways(
     model: Animator,
+    plain: Animator,  # the same, ready, with PyTorch's own layers
     source: Tensor,
     frames: Tensor,
     engines: Iterable[str],
@@ -123,8 +124,7 @@ def _ways(
 ) -> dict[tuple[str, str], Callable]:
     "(engine, precision) -> what makes all frames; the first one is BEFORE."
     device = frames.device
-    plain = Engine(ready(model, device, plain=True))
-    ways = {(BEFORE, "no"): _frames_of(plain, source, frames, _BATCH)}
+    ways = {(BEFORE, "no"): _frames_of(Engine(plain), source, frames, _BATCH)}
     quick = ready(model, device)
     batch = frames_at_once(device, (frames.shape[-2], frames.shape[-1]))
     for precision in precisions:
@@ -157,8 +157,9 @@ def frame_speeds(
 ) -> list[Speed]:  # BEFORE comes first
     "How fast frames are made, in every way, in turns."
     source, driving = _random_frames(model, frames, size, device)
-    operations = frame_operations(ready(model, device, plain=True), source, driving[:1])
-    ways = _ways(model, source, driving, engines, limits)
+    plain = ready(model, device, plain=True)
+    operations = frame_operations(plain, source, driving[:1])
+    ways = _ways(model, plain, source, driving, engines, limits)
     wanted = ways[BEFORE, "no"]()
     differences = {name: (way() - wanted).abs().max().item() for name, way in ways.items()}
     times = in_turns({" ".join(name): way for name, way in ways.items()}, rounds, title)
