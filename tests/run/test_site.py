@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,12 @@ def test_links_are_whole_and_pages_light(site):
     whole = Site(site)
     assert not broken_links(whole) and not loaded_from_elsewhere(whole)
     assert max(weights(whole).values()) < LIGHT
+
+
+def test_an_image_with_a_width_comes_along(site):
+    page = text(site, "index.html")
+    [image] = re.findall(r'<img[^>]*alt="another one"[^>]*>', page)
+    assert "60" in image and (site / re.search(r'src="([^"]+)"', image)[1]).is_file()
 
 
 # ---- what stops it ----

@@ -28,6 +28,7 @@ INDEX = "\n\n".join(
         "# A small project",
         "> One image.",
         "![a clip](assets/hero.gif)",
+        '<img src="assets/wide.png" width="60" alt="another one">',
         "**[First](00_first)**: What is a map?",
         "**[Second](01_second)**: What turns?",
     ]
@@ -94,6 +95,7 @@ def write_project(root: Path) -> Path:
     nbs = root / "nbs"
     shutil.copytree(ROOT / "nbs" / "assets" / "site", nbs / "assets" / "site")
     (nbs / "assets" / "hero.gif").write_bytes(image_file("GIF"))
+    (nbs / "assets" / "wide.png").write_bytes(image_file("PNG"))
     for folder in ("00_first", "01_second"):
         (nbs / folder).mkdir()
     (root / "animlib" / "motion").mkdir(parents=True)

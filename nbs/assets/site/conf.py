@@ -20,7 +20,7 @@ exclude_patterns = ["extra", "conf.py"]
 nb_execution_mode = "off"  # stored outputs are shown
 nb_ipywidgets_js = {}  # a widget has no kernel here: its static twin is shown
 nb_merge_streams = True
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "html_image"]
 myst_heading_anchors = 4
 mathjax_path = "mathjax/tex-svg.js"
 # no menu and no speech: they would be fetched when they are asked for
