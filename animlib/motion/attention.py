@@ -44,10 +44,11 @@ def retrieve(
 ) -> Tensor:  # `[b,q,v]`
     "Values weighted by exp(query . key), normalised per query (Pose-Attentive eq. 1-2)."
     n = max(1, max_similarities // (queries.shape[0] * keys.shape[1]))
+    at_once = torch.compiler.is_compiling() or queries.shape[1] <= n  # recorded: any batch
     keys = rearrange(keys, "b m c -> b 1 m c")  # one head
     values = rearrange(values, "b m v -> b 1 m v")
     chunks = []
-    for chunk in queries.split(n, 1) if queries.shape[1] > n else [queries]:
+    for chunk in [queries] if at_once else queries.split(n, 1):
         query = rearrange(chunk, "b q c -> b 1 q c")
         chunks.append(F.scaled_dot_product_attention(query, keys, values, scale=scale)[:, 0])
     return torch.cat(chunks, 1)

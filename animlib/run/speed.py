@@ -6,6 +6,7 @@
 __all__ = [
     "BEFORE",
     "machine_limit",
+    "computes_in_bf16",
     "frame_operations",
     "Speed",
     "installed_engines",
@@ -25,21 +26,28 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..animator import Animator
+from ..core import InputError
 from ..engines.choice import IN_BF16, PACKAGES, open_engine
 from ..engines.exported import missing_package
 from ..engines.runners import Engine
 from ..inference import frames_at_once, pick_device, ready
 from ..models.names import method_names
 from ..models.registry import build
+from ..process import note
 from ..ranges import Batch, Count, Side, checked
 from .bench import in_turns
 from .costs import training_step
 
 
 # %% ../../nbs/13_runs/135i_run.speed.ipynb #v09
+def _kind(precision: str) -> torch.dtype:
+    "The numbers of a precision."
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
 def _limit_ways(device: torch.device, precision: str) -> dict[str, tuple[Callable, float]]:
     "Name -> work, and how many operations it is."
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    kind = _kind(precision)
     image = torch.rand(4, 256, 64, 64, device=device, dtype=kind)
     image = image.contiguous(memory_format=torch.channels_last)
     kernel = torch.rand(256, 256, 3, 3, device=device, dtype=kind)
@@ -63,6 +71,18 @@ def machine_limit(
     with torch.inference_mode():
         times = in_turns({name: way for name, (way, _) in ways.items()}, rounds)
     return max(count / times[name][0] for name, (_, count) in ways.items())
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    "Whether a device multiplies in bf16 at least as fast as in float32; others imitate it."
+    ways = {}
+    for precision in ("no", "bf16"):
+        square = torch.rand(256, 256, device=device, dtype=_kind(precision))
+        ways[precision] = partial(torch.mm, square, square)
+    with torch.inference_mode():
+        times = in_turns(ways, rounds=9)
+    _, times_as_fast = times["bf16"]
+    return times_as_fast >= 0.9  # 0.03 to 0.1 where it is imitated, above 1 where it is not
 
 
 def frame_operations(
@@ -130,7 +150,11 @@ def _ways(
     for precision in precisions:
         for engine in engines:
             if precision == "no" or engine in IN_BF16:
-                opened = open_engine(engine, quick, model, source, precision)
+                try:
+                    opened = open_engine(engine, quick, model, source, precision)
+                except InputError as error:  # a model that an engine cannot run
+                    note(f"{engine}, {_words(precision)} is left out: {error}")
+                    continue
                 ways[engine, precision] = _frames_of(opened, source, frames, batch)
     return ways
 
@@ -187,7 +211,10 @@ def speeds(
 ) -> dict:  # what was measured, for `speed_table`; plain numbers, for a file
     "Frames a second and a training step of every method, with random weights."
     on = pick_device(device)
-    limits = {precision: machine_limit(on, precision) for precision in ("no", "bf16")}
+    precisions = ["no", "bf16"] if computes_in_bf16(on) else ["no"]
+    if "bf16" not in precisions:
+        note(f"bf16 is left out: this {on.type} imitates it, many times slower than float32")
+    limits = {precision: machine_limit(on, precision) for precision in precisions}
     names = list(methods) or method_names()
     chosen = engines or tuple(installed_engines() if on.type == "cpu" else ["torch"])
     made = {}
