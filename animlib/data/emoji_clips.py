@@ -186,7 +186,7 @@ def _note_gaps(wanted: EmojiSet, split: str, members: list[Member]):
     "Say so if families are missing."
     group = wanted.group
     if isinstance(group, NotoGroup) or not group.kinds:
-        _note_few(wanted)  # of the group nobody knows how many there are
+        _note_few(wanted)  # how many the group has is not known
         return
     by_looks = wanted.by_looks
     known = [f for f in group.families if by_looks or (f in group.test) == (split == "test")]
