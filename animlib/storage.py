@@ -70,7 +70,7 @@ def user_path(
         raise InputError(f"{what}: expected a path, found {path!r:.60}; leave the zero byte out")
     try:
         found = Path(path).expanduser()
-    except (RuntimeError, TypeError) as error:  # `~name` of nobody here; a path that gives bytes
+    except (RuntimeError, TypeError) as error:  # `~name` of no user; a path that gives bytes
         raise InputError(f"{what} {path}: {error}; write the folder out") from None
     _expect_possible(found, what)
     return found
@@ -82,7 +82,7 @@ _TEMPORARY = re.compile(r"[.].+[.]([0-9a-f]{6})[.]([0-9]+)[.][0-9a-f]{8}[.]tmp")
 
 
 def temporary_name(path: Path) -> Path:
-    "Another name beside `path`, used by nobody else; it says which process made it."
+    "Another name beside `path`, used by no other process; it holds the number of its maker."
     mark = f"{_HOST}.{os.getpid()}.{secrets.token_hex(4)}"
     return path.with_name(f".{path.name[:200]}.{mark}.tmp")
 
@@ -237,7 +237,7 @@ def _is_stray(path: Path, owned: bool = False) -> bool:
 
 def strays(
     folder: str | os.PathLike,  # looked through, with all folders in it
-    owned: bool = False,  # the caller holds the folder's lock: nobody else is at work here
+    owned: bool = False,  # the caller holds the folder's lock: no other process is at work here
 ) -> list[Path]:
     "Temporary files and folders that no living process of this machine made."
     return [path for path in Path(folder).rglob(".*.tmp") if _is_stray(path, owned)]

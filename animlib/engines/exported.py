@@ -93,7 +93,7 @@ def open_session(
 
 # %% ../../nbs/12_practice/120i_engines.exported.ipynb #h13
 def _read_card(file: Path) -> dict[str, Any]:
-    "What the card says; InputError where it is none."
+    "What is in the card; InputError where it is none."
     try:
         card = json.loads(file.read_bytes())
         if isinstance(card["graphs"], dict) and isinstance(card["codes"], dict):

@@ -61,7 +61,7 @@ def open_container(
 
 
 def reason(error: Exception) -> str:
-    "What FFmpeg says of an error, in a few words."
+    "FFmpeg's words for an error."
     return (error.strerror if isinstance(error, av.error.FFmpegError) else None) or str(error)
 
 

@@ -50,7 +50,7 @@ def even_steps(
     fps: float,  # frames per second of the result
     name="video",  # for the note
 ) -> Iterator[_Frame]:  # one each 1/fps
-    "At every step the frame that is on the screen at that time."
+    "At every step the frame that is on the screen at that time, give or take half a step."
     clock = _Clock(fps, name)
     count = 0
     shown: list[_Frame] = []  # the frame that is on the screen, if there is one
