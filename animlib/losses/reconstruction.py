@@ -59,7 +59,6 @@ def _shrink(x: Tensor, scale: float) -> Tensor:
     return _shrinker(scale, x.shape[1], x.device)(x)
 
 
-# %% ../../nbs/02_training/022_losses.reconstruction.ipynb #c12a
 def pyramid_levels(
     x: Tensor,  # `[b,c,h,w]`
     n: int = 4,  # levels wanted
@@ -146,7 +145,6 @@ class Term:
     fn: Callable  # `Step` -> scalar, or a dict of named scalars
 
 
-# %% ../../nbs/02_training/022_losses.reconstruction.ipynb #c31a
 def _weighted(name: str, term: Term, step) -> dict[str, Tensor]:
     "The weighted values of one term, by their names in the log."
     value = term.fn(step)
@@ -191,7 +189,6 @@ def _pyramid_and_features(network: nn.Module, share: float, step) -> Tensor:
     return light + share * feature_distance(step.frame, step.driving, network)
 
 
-# %% ../../nbs/02_training/022_losses.reconstruction.ipynb #c33
 _LOADERS = dict(vgg19=load_vgg19, efficientnet=load_efficientnet)
 
 
