@@ -58,7 +58,6 @@ class PoseAttentiveLossCfg(ReconstructionCfg):
     discriminate_pseudo: bool = False  # the discriminator is shown the first generation, too
 
 
-# %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #c08a
 @dataclass(frozen=True)
 class PoseAttentiveCfg(Config):
     "Pose-Attentive reassembling, section 3; sizes are open in the paper."
@@ -273,7 +272,7 @@ _small = replace(
 )
 presets["small"] = (_small, replace(SMALL_TRAINING, sources=2))
 
-# %% ../../nbs/06_pose_attentive/065_models.pose_attentive.ipynb #v00
+
 _open = TrainCfg(steps=100_000, batch=4, sources=4, milestones=())
 _bair = PoseAttentiveCfg(
     size=64, discriminator=DiscriminatorCfg(width=64, depth=3, scales=(1.0, 0.5))
