@@ -40,7 +40,7 @@ def test_export_leaves_no_difference(root, copy):
 
 def test_export_notices_a_difference(root, copy, tmp_path):
     shutil.copytree(copy, tmp_path / "copy")
-    (notebook,) = (tmp_path / "copy" / "nbs").rglob("000_geometry.ipynb")
+    (notebook,) = (tmp_path / "copy" / "nbs").rglob("000b_geometry.ipynb")
     source = notebook.read_text(encoding="utf-8")
     changed = source.replace("#| export\\n", "#| export\\nnew_name = 1\\n", 1)
     notebook.write_text(changed, encoding="utf-8")
