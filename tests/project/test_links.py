@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from chapter_links import chapter_finder, mentions, unlinked, with_links
+from chapter_links import chapter_finder, mentions, unlinked, with_links, with_titles
 from notebook_files import text_cell, write_cells
 from project_files import ROOT, notebooks, relative
 from readme import INDEX, with_contents
@@ -38,6 +38,32 @@ def test_mentions_become_links():
 def by_number(item):
     "A link for one chapter; nothing for others."
     return "[025](a)" if item["number"] == "025" else None
+
+
+@pytest.mark.parametrize(
+    "text,expected",
+    [
+        ("[003 Heatmaps](a.ipynb)", "[003 Heatmaps](a.ipynb)"),
+        ("[003 the soft-argmax](a.ipynb)", "[003 the soft-argmax](a.ipynb)"),
+        ("[003 Bumps](a.ipynb)", "[003 Heatmaps and the soft-argmax](a.ipynb)"),
+        (
+            "[003 `heatmaps`](a.ipynb), [999 X](a.ipynb)",
+            "[003 `heatmaps`](a.ipynb), [999 X](a.ipynb)",
+        ),
+    ],
+)
+def test_links_use_words_of_titles(text, expected):
+    titles = {"003": "Heatmaps and the soft-argmax: places from maps"}
+    assert with_titles(text, titles) == expected
+
+
+def test_a_link_by_an_old_title_is_seen(tmp_path):
+    (tmp_path / "00_a").mkdir()
+    see = [text_cell("# Y\n\nRead [001 Old](001_x.ipynb), [001 X](001_x.ipynb).") | dict(id="a")]
+    write_cells(tmp_path / "00_a" / "001_x.ipynb", [text_cell("# X")])
+    write_cells(tmp_path / "00_a" / "002_y.ipynb", see)
+    write_cells(tmp_path / "index.ipynb", [text_cell("# I\n\n**[A](00_a)**: Why?")])
+    assert unlinked(tmp_path) == ["00_a/002_y.ipynb a: [001 Old]"]
 
 
 def test_a_link_tells_number_and_place():

@@ -1,4 +1,5 @@
-"""Mentions of chapters in texts become numbers with links: run it with --write.
+"""Mentions of chapters in texts become numbers with links, and links name chapters by titles
+that they have: run it with --write.
 
     python tests/support/chapter_links.py --write
 
@@ -8,7 +9,7 @@ the chapters before it are `media.hdr` and `media.timing`."""
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from posixpath import relpath
 
@@ -17,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 START = re.compile(r"\b[Cc]hapters?(?: before it)?(?: (?:is|are))? ")
 ITEM = re.compile(r"(?P<number>\d{3}[a-z]?)\b|\*(?P<title>[^*\n]+)\*|`(?P<module>[a-z_0-9.]+)`")
 LINKED = re.compile(r"\[[^\]]*\]\([^)]*\)")
+TITLED = re.compile(r"\[(?P<number>\d{3}[a-z]?) (?P<words>[^\]`]+)\](?=\([^)\s]*\.ipynb\))")
 BETWEEN = re.compile(r"(?: \([^()]*\))?(?:, and |, | and | or )")
 
 
@@ -47,6 +49,26 @@ def with_links(text: str, link: Callable[[re.Match], str | None]) -> str:
     return text
 
 
+def with_titles(text: str, titles: Mapping[str, str]) -> str:  # number -> title
+    "A text whose links use words of the titles; another title becomes the one up to its colon."
+
+    def mended(link: re.Match) -> str:
+        title = titles.get(link["number"], link["words"])
+        if link["words"].lower() in title.lower():
+            return link[0]
+        return f"[{link['number']} {title.partition(':')[0]}]"
+
+    return TITLED.sub(mended, text)
+
+
+def current_titles(nbs: Path) -> dict[str, str]:
+    "Number -> title of every chapter."
+    from animlib.run.book import read_book
+
+    chapters = [chapter for part in read_book(nbs) for chapter in part.chapters]
+    return {chapter.number: chapter.title for chapter in chapters if chapter.number}
+
+
 def chapter_finder(nbs: Path) -> Callable[[re.Match, str], str | None]:
     "A function from a mention and the place of its notebook to a link."
     from animlib.run.book import read_book
@@ -70,26 +92,30 @@ def chapter_finder(nbs: Path) -> Callable[[re.Match, str], str | None]:
 
 
 def unlinked(nbs: Path) -> list[str]:
-    "Mentions that could be links, as 'place cell: mention'."
+    "Mentions that could be links, and links by an old title, as 'place cell: mention'."
     link = chapter_finder(nbs)
+    titles = current_titles(nbs)
     found = []
     for path in sorted(nbs.rglob("*.ipynb")):
         place = path.relative_to(nbs).as_posix()
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             text = "".join(cell["source"]) if cell["cell_type"] == "markdown" else ""
             found += [f"{place} {cell['id']}: {o[0]}" for o in mentions(text) if link(o, place)]
+            whole = [f"{o[0]}(a.ipynb)" for o in TITLED.finditer(text)]
+            old = [one for one in whole if with_titles(one, titles) != one]
+            found += [f"{place} {cell['id']}: {one.partition('(')[0]}" for one in old]
     return found
 
 
-def write_links(path: Path, nbs: Path, link: Callable):
-    "A notebook with its mentions as links; it is left alone where there are none."
+def write_links(path: Path, nbs: Path, link: Callable, titles: Mapping[str, str]):
+    "A notebook with its mentions as links, by current titles; a good one is left alone."
     notebook = json.loads(path.read_text(encoding="utf-8"))
     place = path.relative_to(nbs).as_posix()
     changed = False
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             old = "".join(cell["source"])
-            new = with_links(old, lambda item: link(item, place))
+            new = with_titles(with_links(old, lambda item: link(item, place)), titles)
             changed = changed or new != old
             cell["source"] = new.splitlines(keepends=True)
     if changed:
@@ -101,6 +127,7 @@ if __name__ == "__main__":
     nbs = ROOT / "nbs"
     if "--write" in sys.argv:
         finder = chapter_finder(nbs)
+        titles = current_titles(nbs)
         for notebook in sorted(nbs.rglob("*.ipynb")):
-            write_links(notebook, nbs, finder)
+            write_links(notebook, nbs, finder, titles)
     print("\n".join(unlinked(nbs)))
