@@ -137,6 +137,12 @@ def _lines(title: str, tensors: Mapping[str, tuple[int, ...]], n_lines: int = 4)
     return "\n".join([title, *rows[: n_lines - len(more)], *more])
 
 
+def _motion_title(motion) -> str:
+    "Motion is geometry, but for X2Face, where a network makes the grid."
+    learned = isinstance(motion, torch.nn.Module) and any(True for _ in motion.parameters())
+    return f"motion: {type(motion).__name__}" if learned else "motion, no weights"
+
+
 def draw_architecture(
     model: Animator,
     source: Tensor,  # `[b,3,h,w]`
@@ -149,7 +155,7 @@ def draw_architecture(
     for part in ("detector", "dense", "encoder", "generator"):
         module = model.generator if part == "encoder" else getattr(model, part)
         texts[part] = _lines(f"{part}: {type(module).__name__}", found[part])
-    texts["motion"] = _lines("motion, no weights", found["motion"])
+    texts["motion"] = _lines(_motion_title(model.motion), found["motion"])
     boxes = {}
     for name, (x, y) in _PLACES.items():
         kind = "data" if name in found["images"] else "part"
