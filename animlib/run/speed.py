@@ -153,7 +153,7 @@ def _ways(
                 try:
                     opened = open_engine(engine, quick, model, source, precision)
                 except InputError as error:  # a model that an engine cannot run
-                    note(f"{engine}, {_words(precision)} is left out: {error}")
+                    note(f"{model.method}: {engine}, {_words(precision)} is left out: {error}")
                     continue
                 ways[engine, precision] = _frames_of(opened, source, frames, batch)
     return ways

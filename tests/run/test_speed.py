@@ -20,7 +20,7 @@ def test_an_engine_that_cannot_run_a_model_is_left_out(monkeypatch, capsys):
     found = frame_speeds(model, {"no": 1e11}, size=32, frames=2, engines=["torch"], rounds=1)
 
     assert [way.engine for way in found] == [speed.BEFORE]
-    assert "torch, fp32 is left out: graph drive: " in capsys.readouterr().err
+    assert "fomm: torch, fp32 is left out: graph drive: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("able", [False, True])
