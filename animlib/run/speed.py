@@ -147,15 +147,16 @@ def _ways(
     ways = {(BEFORE, "no"): _frames_of(Engine(plain), source, frames, _BATCH)}
     quick = ready(model, device)
     batch = frames_at_once(device, (frames.shape[-2], frames.shape[-1]))
-    for precision in precisions:
-        for engine in engines:
-            if precision == "no" or engine in IN_BF16:
-                try:
-                    opened = open_engine(engine, quick, model, source, precision)
-                except InputError as error:  # a model that an engine cannot run
-                    note(f"{model.method}: {engine}, {_words(precision)} is left out: {error}")
-                    continue
-                ways[engine, precision] = _frames_of(opened, source, frames, batch)
+    pairs = [(engine, precision) for precision in precisions for engine in engines]
+    for engine, precision in pairs:
+        if precision != "no" and engine not in IN_BF16:
+            continue
+        try:
+            opened = open_engine(engine, quick, model, source, precision)
+        except InputError as error:  # a model that an engine cannot run
+            note(f"{model.method}: {engine}, {_words(precision)} is left out: {error}")
+        else:
+            ways[engine, precision] = _frames_of(opened, source, frames, batch)
     return ways
 
 
@@ -196,6 +197,14 @@ def frame_speeds(
 
 
 # %% ../../nbs/13_runs/135i_run.speed.ipynb #v17
+def _precisions(device: torch.device) -> list[str]:
+    "Those in which a device is timed."
+    if computes_in_bf16(device):
+        return ["no", "bf16"]
+    note(f"bf16 is left out: this {device.type} imitates it, many times slower than float32")
+    return ["no"]
+
+
 @checked
 def speeds(
     methods: tuple[str, ...] = (),  # none: all
@@ -211,10 +220,7 @@ def speeds(
 ) -> dict:  # what was measured, for `speed_table`; plain numbers, for a file
     "Frames a second and a training step of every method, with random weights."
     on = pick_device(device)
-    precisions = ["no", "bf16"] if computes_in_bf16(on) else ["no"]
-    if "bf16" not in precisions:
-        note(f"bf16 is left out: this {on.type} imitates it, many times slower than float32")
-    limits = {precision: machine_limit(on, precision) for precision in precisions}
+    limits = {precision: machine_limit(on, precision) for precision in _precisions(on)}
     names = list(methods) or method_names()
     chosen = engines or tuple(installed_engines() if on.type == "cpu" else ["torch"])
     made = {}

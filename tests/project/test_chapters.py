@@ -19,6 +19,7 @@ from project_files import (
     pipelines,
     read_cells,
     relative,
+    title,
 )
 from source_code import called_name, imports, parse, run_when_imported
 
@@ -270,12 +271,6 @@ def test_run(rule, path):
 
 
 # ---- references ----
-def title(cells: Cells) -> str:
-    "The first heading of a notebook."
-    headings = [re.match(r"# (.+)", cell.source) for cell in cells if cell.kind == "markdown"]
-    return next((heading[1].strip() for heading in headings if heading), "")
-
-
 def named_chapters(cells: Cells) -> list[str]:
     "Titles that a notebook refers to: chapter *Regions*."
     return re.findall(r"\b[Cc]hapters? \*([^*]+)\*", "\n".join(cell.source for cell in cells))

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import pytest
 from project_files import (
     ROOT,
-    Cell,
     by_path,
     chapters,
     code,
@@ -22,6 +21,7 @@ from project_files import (
     read_cells,
     relative,
     source_files,
+    visible_lines,
 )
 from source_code import Function, Snippet, functions, length, snippets
 
@@ -268,18 +268,6 @@ def test_long_lines_are_found():
 
 
 # ---- cells that a reader sees ----
-def visible_lines(cells: tuple[Cell, ...]) -> list[int]:
-    "Lines of each code cell that is neither exported nor hidden nor folded."
-    return [
-        len(cell.lines)
-        for cell in cells
-        if cell.kind == "code"
-        and not cell.exported
-        and not cell.has_directive("hide|default_exp")
-        and not cell.source_hidden
-    ]
-
-
 @pytest.mark.parametrize("path", by_path(chapters()))
 def test_visible_cells_are_short(path):
     long = [size for size in visible_lines(read_cells(path)) if size > MAX_CELL_LINES]

@@ -57,12 +57,16 @@ def test_links_use_words_of_titles(text, expected):
     assert with_titles(text, titles) == expected
 
 
+def write_book(nbs: Path, text: str):
+    "A book of two chapters; the second one, Y, holds a text."
+    (nbs / "00_a").mkdir()
+    write_cells(nbs / "00_a" / "001_x.ipynb", [text_cell("# X")])
+    write_cells(nbs / "00_a" / "002_y.ipynb", [text_cell(f"# Y\n\n{text}") | dict(id="a")])
+    write_cells(nbs / "index.ipynb", [text_cell("# I\n\n**[A](00_a)**: Why?")])
+
+
 def test_a_link_by_an_old_title_is_seen(tmp_path):
-    (tmp_path / "00_a").mkdir()
-    see = [text_cell("# Y\n\nRead [001 Old](001_x.ipynb), [001 X](001_x.ipynb).") | dict(id="a")]
-    write_cells(tmp_path / "00_a" / "001_x.ipynb", [text_cell("# X")])
-    write_cells(tmp_path / "00_a" / "002_y.ipynb", see)
-    write_cells(tmp_path / "index.ipynb", [text_cell("# I\n\n**[A](00_a)**: Why?")])
+    write_book(tmp_path, "Read [001 Old](001_x.ipynb), [001 X](001_x.ipynb).")
     assert unlinked(tmp_path) == ["00_a/002_y.ipynb a: [001 Old]"]
 
 
@@ -75,11 +79,7 @@ def test_a_link_tells_number_and_place():
 
 
 def test_an_unlinked_mention_is_seen(tmp_path):
-    (tmp_path / "00_a").mkdir()
-    see = [text_cell("# Y\n\nSee chapter 001.") | dict(id="a")]
-    write_cells(tmp_path / "00_a" / "001_x.ipynb", [text_cell("# X")])
-    write_cells(tmp_path / "00_a" / "002_y.ipynb", see)
-    write_cells(tmp_path / "index.ipynb", [text_cell("# I\n\n**[A](00_a)**: Why?")])
+    write_book(tmp_path, "See chapter 001.")
     (found,) = unlinked(tmp_path)
     assert found.startswith("00_a/002_y.ipynb") and found.endswith("001")
 

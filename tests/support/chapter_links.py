@@ -49,31 +49,34 @@ def with_links(text: str, link: Callable[[re.Match], str | None]) -> str:
     return text
 
 
+def named(link: re.Match, titles: Mapping[str, str]) -> str:  # number -> title
+    "The words in brackets; those that are not in the title become the title up to its colon."
+    title = titles.get(link["number"], link["words"])
+    if link["words"].lower() in title.lower():
+        return link[0]
+    return f"[{link['number']} {title.partition(':')[0]}]"
+
+
 def with_titles(text: str, titles: Mapping[str, str]) -> str:  # number -> title
-    "A text whose links use words of the titles; another title becomes the one up to its colon."
+    "A text whose links use words of the titles."
+    return TITLED.sub(lambda link: named(link, titles), text)
 
-    def mended(link: re.Match) -> str:
-        title = titles.get(link["number"], link["words"])
-        if link["words"].lower() in title.lower():
-            return link[0]
-        return f"[{link['number']} {title.partition(':')[0]}]"
 
-    return TITLED.sub(mended, text)
+def book_chapters(nbs: Path) -> list:
+    "Every chapter of the book."
+    from animlib.run.book import read_book
+
+    return [chapter for part in read_book(nbs) for chapter in part.chapters]
 
 
 def current_titles(nbs: Path) -> dict[str, str]:
     "Number -> title of every chapter."
-    from animlib.run.book import read_book
-
-    chapters = [chapter for part in read_book(nbs) for chapter in part.chapters]
-    return {chapter.number: chapter.title for chapter in chapters if chapter.number}
+    return {chapter.number: chapter.title for chapter in book_chapters(nbs) if chapter.number}
 
 
 def chapter_finder(nbs: Path) -> Callable[[re.Match, str], str | None]:
     "A function from a mention and the place of its notebook to a link."
-    from animlib.run.book import read_book
-
-    chapters = [chapter for part in read_book(nbs) for chapter in part.chapters]
+    chapters = book_chapters(nbs)
     by_number = {chapter.number: chapter for chapter in chapters if chapter.number}
     by_title = {chapter.title: chapter for chapter in chapters}
     by_module = {chapter.module: chapter for chapter in chapters if chapter.module}
@@ -101,9 +104,8 @@ def unlinked(nbs: Path) -> list[str]:
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             text = "".join(cell["source"]) if cell["cell_type"] == "markdown" else ""
             found += [f"{place} {cell['id']}: {o[0]}" for o in mentions(text) if link(o, place)]
-            whole = [f"{o[0]}(a.ipynb)" for o in TITLED.finditer(text)]
-            old = [one for one in whole if with_titles(one, titles) != one]
-            found += [f"{place} {cell['id']}: {one.partition('(')[0]}" for one in old]
+            old = [o[0] for o in TITLED.finditer(text) if named(o, titles) != o[0]]
+            found += [f"{place} {cell['id']}: {one}" for one in old]
     return found
 
 

@@ -47,6 +47,24 @@ class Cell:
         return [o for o in self.source.splitlines() if o.strip() and not o.startswith("#|")]
 
 
+def visible_lines(cells: tuple[Cell, ...]) -> list[int]:
+    "Lines of each code cell that is neither exported nor hidden nor folded."
+    return [
+        len(cell.lines)
+        for cell in cells
+        if cell.kind == "code"
+        and not cell.exported
+        and not cell.has_directive("hide|default_exp")
+        and not cell.source_hidden
+    ]
+
+
+def title(cells: tuple[Cell, ...]) -> str:
+    "The first heading of a notebook."
+    headings = [re.match(r"# (.+)", cell.source) for cell in cells if cell.kind == "markdown"]
+    return next((heading[1].strip() for heading in headings if heading), "")
+
+
 def code(source: str, **fields) -> Cell:
     "A code cell, for the examples of the rules."
     return Cell("code", source, **fields)

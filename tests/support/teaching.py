@@ -1,8 +1,8 @@
 """What each chapter offers a reader, as a table: `python tests/support/teaching.py [NUMBER...]`.
 
-Derivation: numbered steps in its texts, exercises left out. Words a line: words of text for each
-visible line of code. Cell: lines of the median visible code cell. Mannered: nobody, somebody,
-whose, whom in a thousand words."""
+Steps: numbered ones in its texts, exercises left out. Words a line: words of text for each line of
+code that is neither exported nor hidden. Cell: lines of the median such cell. Mannered: nobody,
+somebody, whose, whom in a thousand words."""
 
 import json
 import re
@@ -11,12 +11,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from project_files import Cell, chapters, read_cells
+from project_files import chapters, read_cells, title, visible_lines
 from seconds import FILE, place
 
 MANNERED = re.compile(r"\b(nobody|somebody|whose|whom)\b", re.IGNORECASE)
 STEP = re.compile(r"^\s*(?:\*\*)?(?:Step )?\d+[.:]", re.MULTILINE)
-FOLDED = {"hint", "solution", "mistake"}
 
 
 @dataclass
@@ -43,25 +42,18 @@ class Offer:
         return f"| {self.number} | {self.title} | {counts} | {mannered:.1f} |"
 
 
-def is_visible(cell: Cell) -> bool:
-    "Whether a reader sees the code of a cell at once."
-    hidden = re.match(r"#\s*\|\s*(hide|default_exp|code-fold)", cell.source)
-    return cell.kind == "code" and not hidden and bool(cell.source.strip())
-
-
 def offer(path: Path, times: dict[str, float]) -> Offer:
     "What a chapter offers."
     cells = read_cells(path)
-    texts = [c.source for c in cells if c.kind == "markdown" and not FOLDED & set(c.tags)]
+    texts = [cell.source for cell in cells if cell.kind == "markdown" and not cell.source_hidden]
     words = " ".join(texts)
-    code = [len(c.source.splitlines()) for c in cells if is_visible(c)]
-    first = next((text for text in texts if text.startswith("# ")), "# ")
+    code = visible_lines(cells)
     end = next((i for i, text in enumerate(texts) if text.startswith("## Exercise")), len(texts))
     return Offer(
         number=path.name.partition("_")[0],
-        title=first.splitlines()[0][2:],
+        title=title(cells),
         steps=sum(len(STEP.findall(text)) for text in texts[:end]),
-        exercises=sum("exercise" in c.tags for c in cells),
+        exercises=sum("exercise" in cell.tags for cell in cells),
         seconds=times.get(place(path)),
         words=len(words.split()),
         lines=sum(code),
