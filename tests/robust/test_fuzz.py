@@ -76,6 +76,8 @@ def test_a_file_without_any_structure_can_be_spoiled():
 SERVE = """
 import ctypes, os, time
 
+from animlib.core import InputError  # slow to import, so before the watch begins
+
 def serve(job):
     if job == "crash":
         ctypes.string_at(0)
@@ -89,10 +91,8 @@ def serve(job):
     if job == "exit":
         os._exit(3)
     if job == "lines":
-        from animlib.core import InputError
         raise InputError("one\\ntwo")
     if job == "refuse":
-        from animlib.core import InputError
         raise InputError("one line")
     if job == "raise":
         raise KeyError("key")
