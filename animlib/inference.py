@@ -74,7 +74,16 @@ def ready(
 
 
 # %% ../nbs/12_practice/120a_inference.ipynb #c11
-PIXELS = 2**16  # of the frames that a processor computes at a time
+PIXELS = 2**16  # of the frames that a processor computes at a time, or a card for each gigabyte
+_MOST = 64  # frames at a time
+
+
+def _card_pixels(device: torch.device) -> int:
+    "As many as fit into the memory of a graphics card."
+    if device.type != "cuda":
+        return 16 * PIXELS
+    gigabytes = torch.cuda.get_device_properties(device).total_memory / 2**30
+    return int(gigabytes * PIXELS)
 
 
 def frames_at_once(
@@ -82,7 +91,8 @@ def frames_at_once(
     size: tuple[int, int],  # rows, columns of a frame
 ) -> int:
     "As many frames as suit a device."
-    return 16 if device.type != "cpu" else max(1, min(16, PIXELS // (size[0] * size[1])))
+    pixels, most = (PIXELS, 16) if device.type == "cpu" else (_card_pixels(device), _MOST)
+    return max(1, min(most, pixels // (size[0] * size[1])))
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from ..animator import Animator
 from ..core import InputError
 from .exported import expect_packages, missing_package
 from .files import smooth_images
+from .replayed import ReplayedEngine
 from animlib.engines.runners import (
     CompiledRunner,
     Engine,
@@ -181,6 +182,8 @@ def open_engine(
 ) -> Engine:
     "An engine by its name."
     plain = Engine(model, precision)
+    if plain.device.type == "cuda":
+        return ReplayedEngine(model, precision)
     if engine == "torch" or plain.device.type != "cpu":
         return plain
     if engine == "auto":
