@@ -5,7 +5,12 @@ import torch
 from torch.testing import assert_close
 
 from animlib.core import InputError
-from animlib.evaluate.metrics import embedding_distance, encoder_features, frechet_distance
+from animlib.evaluate.metrics import (
+    embedding_distance,
+    encoder_features,
+    frechet_distance,
+    moving,
+)
 from animlib.models.registry import build
 
 
@@ -45,3 +50,24 @@ def test_errors_say_what_to_do():
         frechet_distance(torch.zeros(5, 3), torch.zeros(5, 4))
     with pytest.raises(InputError, match="same length"):
         embedding_distance(torch.zeros(5, 3), torch.zeros(4, 3))
+
+
+def test_embedding_distance_sums_over_features():
+    features = torch.zeros(2, 4)
+    assert embedding_distance(features, features + 0.5) == pytest.approx(1.0)
+    assert embedding_distance(features, features + 0.5, squared=False) == pytest.approx(0.5)
+
+
+def test_features_belong_to_frames_and_not_to_their_places():
+    frames = torch.rand(4, 3, 32, 32, generator=seeded())
+    features_of = encoder_features(build("fomm", "toy").eval())
+    assert_close(features_of(frames.flip(0)), features_of(frames).flip(0), atol=1e-5, rtol=1e-4)
+    assert embedding_distance(features_of(frames[:2]), features_of(frames[2:])) > 0
+
+
+def test_a_pixel_that_gets_darker_moves():
+    bright = torch.full((3, 2, 2), 0.5)
+    dark = bright.clone()
+    dark[2, 1, 0] = 0.39
+    for source, driving in ((bright, dark), (dark, bright)):
+        assert moving(source, driving).tolist() == [[False, False], [True, False]]
