@@ -52,7 +52,7 @@ def wilson(
     n: int,  # answers
     level: float = 0.95,  # how often the interval holds the true share
 ) -> tuple[float, float]:  # in [0,1]
-    "The interval of a share by Wilson's score; (0, 1) where nobody was asked."
+    "The interval of a share by Wilson's score; (0, 1) without answers."
     if n == 0:
         return 0.0, 1.0
     z = NormalDist().inv_cdf((1 + level) / 2)
@@ -67,7 +67,7 @@ def wilson(
 
 # %% ../../nbs/12_practice/126e_evaluate.preference.ipynb #r17
 def _expect_connected(systems: list[str], wins: Wins):
-    "Refuse systems that nothing compares with the others."
+    "Refuse systems that were never compared with the others."
     reached = {systems[0]}
     pairs = [*wins, *(pair[::-1] for pair in wins)]
     while more := {b for a, b in pairs if a in reached} - reached:
@@ -125,7 +125,7 @@ class PairShare:
 
     @property
     def share(self) -> float:
-        "In [0,1]; a half where nobody was asked."
+        "In [0,1]; a half without answers."
         return self.wins / self.n if self.n else 0.5
 
     @property

@@ -83,7 +83,7 @@ def in_app(
 
 # %% ../../nbs/12_practice/127a_explore.twin.ipynb #w09
 class Twin(widgets.VBox):
-    "A widget that shows itself where it lives, and an image elsewhere."
+    "A widget that shows itself where a kernel runs, and an image elsewhere."
 
     def __init__(
         self,

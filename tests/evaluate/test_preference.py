@@ -77,3 +77,14 @@ def test_a_share_that_could_be_chance_says_so():
     assert (pair.system, pair.n, pair.share, pair.preferred) == ("A", 20, 0.65, "")
     (pair,) = pair_shares({("A", "B"): 2, ("B", "A"): 18})
     assert (pair.system, pair.preferred) == ("B", "B")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_turn_makes_the_answers_less_likely(seed):
+    rng = np.random.default_rng(seed)
+    pairs = [(a, b) for a in "ABCDE" for b in "ABCDE" if a != b]
+    wins = {pair: int(n) for pair, n in zip(pairs, rng.integers(1, 12, len(pairs)))}
+    turns = [strengths(wins, turns=i) for i in range(12)]
+    heights = [sum(n * math.log(s[a] / (s[a] + s[b])) for (a, b), n in wins.items()) for s in turns]
+    assert all(later >= earlier - 1e-9 for earlier, later in zip(heights, heights[1:]))
+    assert heights[-1] > heights[0]
