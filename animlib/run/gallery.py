@@ -108,7 +108,7 @@ def _table(head: str, values: Mapping) -> str:
 
 
 def _number(value) -> str:
-    "A value as a reader wants it."
+    "A value, numbers with five digits."
     return f"{value:.5g}" if isinstance(value, float) else prose(str(value))
 
 

@@ -227,7 +227,7 @@ def facts(
 
 
 def _seconds(seconds: float) -> str:
-    "A time as people say it."
+    "A time in seconds or minutes."
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 

@@ -226,7 +226,7 @@ def _write_reference(sources: Sources):
 def live_files(
     live: Path,  # a folder with pages, or with folders of an index.html each
 ) -> list[Path]:
-    "The pages whose networks run in the browser, without one that only leads to the others."
+    "The pages with networks that run in the browser, without one that only links the others."
     pages = sorted([*live.glob("*.html"), *live.glob("*/index.html")])
     return [page for page in pages if page != live / "index.html"] or pages
 

@@ -20,6 +20,7 @@ from animlib.run.demo import (
     demo,
     sample_emoji,
     sample_figure,
+    side_by_side,
     zoo_table,
 )
 from animlib.shipped import share
@@ -152,6 +153,18 @@ def test_samples_are_small():
     files = [path for path in share("data_samples").iterdir() if path.is_file()]
 
     assert sum(path.stat().st_size for path in files) < 1e6
+
+
+# ---- columns ----
+def test_columns_are_as_long_as_the_longest_and_keep_the_speed():
+    still = torch.rand(3, 16, 16)
+    video = torch.rand(5, 3, 16, 16)
+    rows = (dict(a=video, b=still), dict(a=still, b=video[:2]))
+
+    made = side_by_side(*rows, fps=12.0, width=16)
+
+    assert len(made) == 5 and made.fps == 12.0
+    assert (made.frames[1, -16:, -16:] == made.frames[4, -16:, -16:]).all(), "it stands still"
 
 
 # ---- the tables of the zoo ----
