@@ -136,7 +136,7 @@ MAX_UPLOAD = 200 * 2**20  # bytes of an image or a clip that a page may send
 
 
 def _settings(port: int, key: str) -> dict:
-    "What Voila is told, in a file that only this user can read."
+    "The settings of Voila, for a file that only this user can read."
     voila = dict(
         ip="127.0.0.1",
         port=port,

@@ -79,7 +79,7 @@ def slopes(
     rounds: int = 3,
     title: str = "",  # of a bar; '': none
 ) -> dict[str, float]:  # name -> seconds of a frame
-    "What each more frame takes, without the start of a program."
+    "Seconds of one more frame, without the start of a program."
     turns = {
         (name, length): partial(way, length)
         for name, way in ways.items()

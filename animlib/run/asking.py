@@ -87,10 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, format, *args):
-        "Nothing: the terminal is for people."
+        "Nothing: requests are not listed in the terminal."
 
     def _path(self) -> list[str] | None:
-        "The parts of the address behind the key; None for anyone who may not ask."
+        "The parts of the address behind the key; None where the key or the host is wrong."
         host = self.headers.get("Host", "").rpartition(":")[0]
         key, *rest = urlsplit(self.path).path.removeprefix("/").split("/")
         known = secrets.compare_digest(key.encode(), self.server.key.encode())
@@ -207,7 +207,7 @@ def run_study(
                 offer(address, browser)
                 while study.waiting():
                     time.sleep(0.2)
-                time.sleep(1)  # the page shows that it was all
+                time.sleep(1)  # the page shows that all is answered
     finally:
         say_result(study)
 

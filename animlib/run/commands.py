@@ -91,7 +91,7 @@ def path(word: str) -> str:
         return word
     try:
         return f"{Path(home).expanduser()}{slash}{rest}"
-    except RuntimeError as error:  # `~name` of nobody here
+    except RuntimeError as error:  # `~name` of no user here
         raise ArgumentTypeError(f"{word}: {error}; write the folder out") from None
 
 

@@ -78,7 +78,7 @@ def motion_tokens(
 
 
 def _attention_still(model: OnnxModel, scene: Scene) -> Tensor:  # `[3,h,w]`
-    "Where six tokens look in two images, all layers and heads together."
+    "The mean attention of six tokens to two images, over all layers and heads."
     m = motion_tokens(model.card)
     tiles = []
     for image in list(scene.sources.values())[:2]:
@@ -94,7 +94,7 @@ def _attention_still(model: OnnxModel, scene: Scene) -> Tensor:  # `[3,h,w]`
 # %% ../../nbs/13_runs/137a_run.web.ipynb #w16
 @dataclass(frozen=True)
 class _Page:
-    "One page: what it says, and what it runs."
+    "One page: its texts, and the models that it runs."
 
     title: str
     lead: str
@@ -105,8 +105,8 @@ class _Page:
 PAGES = {
     "anchors": _Page(
         "Anchors: drag one, and the network paints",
-        "The discs are what the model knows of the image: where its anchors are, and how the image "
-        "bends around each. Drag a disc, or the white handles of the chosen one; use the arrow "
+        "The discs are the anchors of the model: where each one is, and how the image bends "
+        "around it. Drag a disc, or the white handles of the chosen one; use the arrow "
         "keys on a disc that has the focus. Or let a clip move them all.",
         "A source, frames of a clip, and the source in the poses of the clip",
         ("anchors",),

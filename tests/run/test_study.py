@@ -148,6 +148,13 @@ def test_the_page_says_when_the_program_has_ended(browser, folders, tmp_path):
     shown.page.wait_for_selector("text=Not connected")
 
 
+def test_an_answer_is_on_the_disk_before_the_next_question(folders, tmp_path):
+    study = Study(folders, tmp_path)
+    study.answer(study.waiting()[0], "left")
+    assert len(rows(tmp_path)) == 1
+    assert len(Study(folders, tmp_path).waiting()) == len(study.questions) - 1
+
+
 # ---- the server ----
 def get(address: str, path: str, method: str = "GET", body: str = "", **headers):
     "Code, headers and content of a request."
