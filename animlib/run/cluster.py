@@ -91,7 +91,7 @@ def do_there(
 # %% ../../nbs/13_runs/138l_run.cluster.ipynb #c13
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    "What this process does on TERM is its own affair: Ray sets a handler when it connects."
+    "The handler of SIGTERM stays as it was: Ray sets its own when it connects."
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -103,7 +103,7 @@ def _own_signals() -> Iterator[None]:
 
 
 def _expect_answer(address: str):
-    "InputError where nobody listens: Ray itself would wait for minutes."
+    "InputError where nothing listens: Ray itself would wait for minutes."
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()

@@ -34,7 +34,7 @@ def add_explore(subparsers):
 
 
 def _study_command(args: Namespace):
-    "A study, until all is answered or somebody ends it."
+    "A study, until all is answered or it is interrupted."
     from animlib.run.asking import run_study
     from animlib.run.study import PROMPT, Study
 

@@ -86,7 +86,8 @@ def _execute(folder: Path, parameters: Mapping[str, Any]):
     except Exception as error:
         failed = folder / "report.failed.ipynb"
         if failed.exists():
-            n = 1 + len([*folder.glob("failed-*.ipynb")])
+            kept = [path.stem.removeprefix("failed-") for path in folder.glob("failed-*.ipynb")]
+            n = 1 + max((int(number) for number in kept if number.isdigit()), default=0)
             os.replace(failed, folder / f"failed-{n}.ipynb")
             raise type(error)(str(error).replace(failed.name, f"failed-{n}.ipynb")) from None
         raise

@@ -11,6 +11,7 @@ import pytest
 
 from animlib.cli import main
 from animlib.core import InputError
+from animlib.run import rows
 from animlib.run.manifest import read_manifest
 from animlib.run.results import read_results, write_results
 from animlib.run.rows import run_manifest
@@ -99,6 +100,26 @@ def test_a_sweep_that_is_ended_goes_on(tmp_path, manifest, number):
     assert sorted(row["row"] for row in records) == ["q0", "q1", "q2", "s0", "s1"]
     assert {row["state"] for row in records} == {"done"}
     assert not [*out.rglob("*.tmp")] and not [*out.rglob("failed*")]
+
+
+def test_no_failed_report_replaces_another(tmp_path, monkeypatch):
+    "Also when an older one was removed in between."
+
+    def fail(notebook, report, parameters, progress):
+        report.with_name("report.failed.ipynb").write_text(tries.pop())
+        raise InputError("stopped, see report.failed.ipynb")
+
+    tries = ["third", "second", "first"]
+    monkeypatch.setattr(rows, "run_notebook", fail)
+    monkeypatch.setattr(rows, "placed", lambda notebook, parameters, folder: parameters)
+    for _ in range(2):
+        with pytest.raises(InputError, match="failed-"):
+            rows.run_row(tmp_path, {})
+    (tmp_path / "failed-1.ipynb").unlink()
+    with pytest.raises(InputError, match="failed-3.ipynb"):
+        rows.run_row(tmp_path, {})
+    assert (tmp_path / "failed-2.ipynb").read_text() == "second"
+    assert (tmp_path / "failed-3.ipynb").read_text() == "third"
 
 
 def test_only_some_rows_and_the_time_limit(tmp_path, manifest, capsys):
