@@ -76,7 +76,7 @@ class GeneratorCfg(Config):
 
 
 class OcclusionGenerator(Generator):
-    "Source features and a flow to a frame; never sees keypoints (FOMM section 3.3; skips: MRAA)."
+    "Source features and a flow to a frame; never sees keypoints (FOMM section 3.2; skips: MRAA)."
 
     def __init__(self, cfg: GeneratorCfg = GeneratorCfg(), sampling: Sampling = OURS):
         super().__init__()
