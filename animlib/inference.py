@@ -75,7 +75,7 @@ def ready(
 
 # %% ../nbs/12_practice/120a_inference.ipynb #c11
 PIXELS = 2**16  # of the frames that a processor computes at a time, or a card for each gigabyte
-_MOST = 64  # frames at a time
+_LARGEST = 64  # frames at a time
 
 
 def _card_pixels(device: torch.device) -> int:
@@ -91,8 +91,8 @@ def frames_at_once(
     size: tuple[int, int],  # rows, columns of a frame
 ) -> int:
     "As many frames as suit a device."
-    pixels, most = (PIXELS, 16) if device.type == "cpu" else (_card_pixels(device), _MOST)
-    return max(1, min(most, pixels // (size[0] * size[1])))
+    pixels, limit = (PIXELS, 16) if device.type == "cpu" else (_card_pixels(device), _LARGEST)
+    return max(1, min(limit, pixels // (size[0] * size[1])))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 import torch
+from einops import repeat
 from torch import Tensor
 
 from ..animator import Animator, Prepared
@@ -60,7 +61,7 @@ CLOSE = 0.01  # mean difference of pixels above which a recording is given up: 2
 
 def _filled(x: Tensor, count: int) -> Tensor:
     "As many entries as `count`: the last one is repeated."
-    return torch.cat([x, x[-1:].expand(count - len(x), *x.shape[1:])])
+    return torch.cat([x, repeat(x[-1], "... -> n ...", n=count - len(x))])
 
 
 class _Recording:

@@ -20,7 +20,8 @@ def test_a_card_replays_its_frames(monkeypatch):
 def test_replayed_frames_follow_new_keypoints_and_new_sources(method):
     torch.manual_seed(0)
     model = ready(build(method, "toy"), "cpu", plain=True)
-    replayed, plain = ReplayedEngine(model, recorder=same_memory), Engine(model)
+    replayed = ReplayedEngine(model, recorder=same_memory)
+    plain = Engine(model)
     frames = torch.rand(5, 3, 32, 32)
     for source in (example_source(model), example_source(model)):
         prepared = plain.prepare(source)
@@ -40,25 +41,26 @@ def example_source(model):
     return torch.rand(*([1, 2] if model.n_sources != 1 else [1]), 3, 32, 32)
 
 
+def check_given_up(engine):
+    "The frames of PyTorch, the first time and later."
+    frames = torch.rand(2, 3, 32, 32)
+    prepared = engine.prepare(frames[:1])
+    kp_d = engine.detect(frames)
+    wanted = Engine(engine.model).drive(prepared, kp_d)
+    for _ in range(2):
+        torch.testing.assert_close(engine.drive(prepared, kp_d), wanted)
+
+
 def test_a_step_that_cannot_be_recorded_is_run_as_before(capsys):
     def refuse(step):
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     model = ready(build("fomm", "toy"), "cpu")
-    engine, frames = ReplayedEngine(model, recorder=refuse), torch.rand(2, 3, 32, 32)
-    prepared, kp_d = engine.prepare(frames[:1]), engine.detect(frames)
-    wanted = Engine(model).drive(prepared, kp_d)
-    for _ in range(2):
-        torch.testing.assert_close(engine.drive(prepared, kp_d), wanted)
+    check_given_up(ReplayedEngine(model, recorder=refuse))
     assert capsys.readouterr().err.count("not replayed as a CUDA graph (operation not") == 1
 
 
 def test_a_recording_with_other_frames_is_given_up(capsys):
     model = ready(build("fomm", "toy"), "cpu")
-    engine = ReplayedEngine(model, recorder=lambda step: lambda: 1 - step())
-    frames = torch.rand(2, 3, 32, 32)
-    prepared, kp_d = engine.prepare(frames[:1]), engine.detect(frames)
-    wanted = Engine(model).drive(prepared, kp_d)
-    for _ in range(2):
-        torch.testing.assert_close(engine.drive(prepared, kp_d), wanted)
+    check_given_up(ReplayedEngine(model, recorder=lambda step: lambda: 1 - step()))
     assert "apart on average" in capsys.readouterr().err

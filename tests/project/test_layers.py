@@ -45,7 +45,7 @@ models: names registry *
 zoo: catalog old_names tensors files checkpoint official.facts official.* convert hub start
 fast: winograd shared choice
 inference
-engines: graphs exported files export stored runners choice
+engines: graphs exported files export stored runners replayed choice
 stepwise inputs domain faces framing crop animation
 evaluate: metrics truth detectors instruments agreement tflite people identity features papers
 evaluate: choice records cross pairs tables measure floors paper_tables preference
