@@ -58,14 +58,16 @@ def store_plain_images():
 
 
 def try_answers_too():
-    "Below the check of every exercise its answers are tried: solution, stub, and mistakes."
+    "Below the check of every exercise its answers are tried, below other checks wrong versions."
     import nbdev.test
     from exercise_cells import with_trials
     from fastcore.nbio import read_nb
+    from wrong_versions import FOLDER, with_wrong_versions
 
     class WithTrials(nbdev.test.NBProcessor):
         def __init__(self, path, **options):
-            super().__init__(path, nb=with_trials(read_nb(path)), **options)
+            notebook = with_wrong_versions(read_nb(path), FOLDER / f"{Path(path).stem}.py")
+            super().__init__(path, nb=with_trials(notebook), **options)
 
     nbdev.test.NBProcessor = WithTrials
 
