@@ -8,12 +8,12 @@ __all__ = [
     "psnr",
     "moving",
     "gradient_length",
-    "reconstruct_clip",
-    "add_sums",
-    "reconstruction_metrics",
     "frechet_distance",
     "embedding_distance",
     "encoder_features",
+    "reconstruct_clip",
+    "add_sums",
+    "reconstruction_metrics",
 ]
 
 # %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c03
@@ -66,6 +66,71 @@ def gradient_length(
     right = F.pad(images.diff(dim=-1), (0, 1))
     below = F.pad(images.diff(dim=-2), (0, 0, 0, 1))
     return torch.hypot(right, below).mean(-3)
+
+
+# %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c32
+def _mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
+    features = features.detach().cpu().double()
+    return features.mean(0), torch.atleast_2d(torch.cov(features.T))
+
+
+def frechet_distance(
+    features: Tensor,  # `[n,d]` of one set of frames
+    others: Tensor,  # `[m,d]` of another; n, m >= 2, and well above d for a number with a meaning
+) -> float:  # >= 0; for other sizes of sets it is another number
+    "FID's formula: the distance between the Gaussians that fit two sets."
+    two_tables = features.ndim == 2 and others.ndim == 2
+    if (
+        not two_tables
+        or features.shape[1] != others.shape[1]
+        or min(len(features), len(others)) < 2
+    ):
+        raise InputError(
+            "frechet_distance: expected two sets `[n,d]`, `[m,d]` of at least 2 rows, found "
+            f"{tuple(features.shape)} and {tuple(others.shape)}; use the same features for both"
+        )
+    mean, cov = _mean_and_covariance(features)
+    other_mean, other_cov = _mean_and_covariance(others)
+    values, axes = torch.linalg.eigh(cov)
+    root = (axes * values.clamp(min=0).sqrt()) @ axes.mT
+    trace = torch.linalg.eigvalsh(root @ other_cov @ root).clamp(min=0).sqrt().sum()
+    gap = (mean - other_mean).square().sum()
+    return (gap + cov.trace() + other_cov.trace() - 2 * trace).clamp(min=0).item()
+
+
+# %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c32a
+def embedding_distance(
+    features: Tensor,  # `[t,d]` of a video
+    true: Tensor,  # `[t,d]` of the true one
+    squared: bool = True,  # False: the mean absolute difference, as before 2019
+) -> float:
+    "AED as it is measured: squared differences summed over features, then the mean over frames."
+    if features.ndim != 2 or features.shape != true.shape:
+        raise InputError(
+            "embedding_distance: expected features `[t,d]` of two videos of the same length, "
+            f"found {tuple(features.shape)} and {tuple(true.shape)}"
+        )
+    gap = (features - true).detach().double()
+    per_frame = gap.square().sum(-1) if squared else gap.abs().mean(-1)
+    return per_frame.mean().item()
+
+
+# %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c34
+def encoder_features(
+    model,  # a trained Animator
+    batch: int = 64,  # frames at once
+) -> Callable[[Tensor], Tensor]:  # frames `[t,3,h,w]` in [0,1] -> features `[t,d]`
+    "Every level of a trained generator's encoder, averaged over space: for rows of one table only."
+
+    def features(frames: Tensor) -> Tensor:
+        rows = []
+        with evaluation_mode(model) as device:
+            for part in frames.split(batch):
+                levels = model.generator.encode(model.check_frame(part.to(device)))
+                rows.append(torch.cat([level.float().mean((-2, -1)) for level in levels], 1))
+        return torch.cat(rows).cpu()
+
+    return features
 
 
 # %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c11
@@ -219,68 +284,3 @@ def reconstruction_metrics(
             if found["pixels"]:
                 shares.append(found["l1_moving"] / found["l1_moving_copy"])
     return _pixel_means(sums) | dict(l1_moving_clip_ratio=mean(shares), clips=n)
-
-
-# %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c32
-def _mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
-    features = features.detach().cpu().double()
-    return features.mean(0), torch.atleast_2d(torch.cov(features.T))
-
-
-def frechet_distance(
-    features: Tensor,  # `[n,d]` of one set of frames
-    others: Tensor,  # `[m,d]` of another; n, m >= 2, and well above d for a number with a meaning
-) -> float:  # >= 0; for other sizes of sets it is another number
-    "FID's formula: the distance between the Gaussians that fit two sets."
-    two_tables = features.ndim == 2 and others.ndim == 2
-    if (
-        not two_tables
-        or features.shape[1] != others.shape[1]
-        or min(len(features), len(others)) < 2
-    ):
-        raise InputError(
-            "frechet_distance: expected two sets `[n,d]`, `[m,d]` of at least 2 rows, found "
-            f"{tuple(features.shape)} and {tuple(others.shape)}; use the same features for both"
-        )
-    mean, cov = _mean_and_covariance(features)
-    other_mean, other_cov = _mean_and_covariance(others)
-    values, axes = torch.linalg.eigh(cov)
-    root = (axes * values.clamp(min=0).sqrt()) @ axes.mT
-    trace = torch.linalg.eigvalsh(root @ other_cov @ root).clamp(min=0).sqrt().sum()
-    gap = (mean - other_mean).square().sum()
-    return (gap + cov.trace() + other_cov.trace() - 2 * trace).clamp(min=0).item()
-
-
-# %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c32a
-def embedding_distance(
-    features: Tensor,  # `[t,d]` of a video
-    true: Tensor,  # `[t,d]` of the true one
-    squared: bool = True,  # False: the mean absolute difference, as before 2019
-) -> float:
-    "AED as it is measured: squared differences summed over features, then the mean over frames."
-    if features.ndim != 2 or features.shape != true.shape:
-        raise InputError(
-            "embedding_distance: expected features `[t,d]` of two videos of the same length, "
-            f"found {tuple(features.shape)} and {tuple(true.shape)}"
-        )
-    gap = (features - true).detach().double()
-    per_frame = gap.square().sum(-1) if squared else gap.abs().mean(-1)
-    return per_frame.mean().item()
-
-
-# %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c34
-def encoder_features(
-    model,  # a trained Animator
-    batch: int = 64,  # frames at once
-) -> Callable[[Tensor], Tensor]:  # frames `[t,3,h,w]` in [0,1] -> features `[t,d]`
-    "Every level of a trained generator's encoder, averaged over space: for rows of one table only."
-
-    def features(frames: Tensor) -> Tensor:
-        rows = []
-        with evaluation_mode(model) as device:
-            for part in frames.split(batch):
-                levels = model.generator.encode(model.check_frame(part.to(device)))
-                rows.append(torch.cat([level.float().mean((-2, -1)) for level in levels], 1))
-        return torch.cat(rows).cpu()
-
-    return features
