@@ -4,20 +4,20 @@
 
 # %% auto #0
 __all__ = [
-    "OURS",
     "Size",
-    "Sampling",
-    "full_precision",
+    "OURS",
     "identity_grid",
     "to_pixels",
     "from_pixels",
+    "with_background",
+    "point_jacobian",
+    "Sampling",
+    "full_precision",
     "resize_maps",
     "resize_grid",
     "warp",
     "warp_each",
-    "with_background",
     "inverse_2x2",
-    "point_jacobian",
 ]
 
 # %% ../nbs/00_foundations/000b_geometry.ipynb #c03
@@ -30,6 +30,66 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
+
+
+# %% ../nbs/00_foundations/000b_geometry.ipynb #c14
+def identity_grid(
+    h: int,  # rows
+    w: int,  # columns
+    *,
+    like: Tensor | None = None,  # take device and dtype from here
+) -> Tensor:  # `[h,w,2]`, last axis (x,y)
+    "The sampling grid that leaves an image unchanged."
+    device = None if like is None else like.device
+    dtype = None if like is None else like.dtype
+    rows = torch.linspace(-1, 1, h, device=device, dtype=dtype)
+    columns = torch.linspace(-1, 1, w, device=device, dtype=dtype)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([x, y], -1)
+
+
+# %% ../nbs/00_foundations/000b_geometry.ipynb #c17
+Size = Sequence[int]  # (rows, columns) of an image or of a grid
+
+
+def to_pixels(
+    xy: Tensor,  # `[...,2]` (x,y) in [-1,1]
+    size: Size,  # (rows, columns)
+) -> Tensor:  # `[...,2]` (column, row), 0 is the centre of the first pixel
+    "Normalised coordinates to pixels: (v+1)/2 * (size-1)."
+    return (xy + 1) / 2 * (xy.new_tensor([size[1], size[0]]) - 1)
+
+
+def from_pixels(
+    px: Tensor,  # `[...,2]` (column, row)
+    size: Size,  # (rows, columns)
+) -> Tensor:  # `[...,2]` (x,y) in [-1,1]
+    "Pixels to normalised coordinates, the inverse of `to_pixels`."
+    return 2 * px / (px.new_tensor([size[1], size[0]]) - 1) - 1
+
+
+# %% ../nbs/00_foundations/000b_geometry.ipynb #c29
+def with_background(
+    grids: Tensor,  # `[b,k,h,w,2]` one candidate per keypoint
+    background: Tensor | None = None,  # `[b,h,w,2]`; None: the identity
+) -> Tensor:  # `[b,k+1,h,w,2]`, background at 0
+    "Put the background's candidate before the others."
+    if background is None:
+        background = identity_grid(*grids.shape[2:4], like=grids)[None]
+    return torch.cat([background[:, None] + torch.zeros_like(grids[:, :1]), grids], 1)
+
+
+# %% ../nbs/00_foundations/000b_geometry.ipynb #c35
+def point_jacobian(
+    f: Callable,  # maps points `[...,2]` to points `[...,2]`, each on its own
+    xy: Tensor,  # `[...,2]`
+) -> Tensor:  # `[...,2,2]`, row i = d f_i / d xy
+    "Jacobian of a pointwise map `f` at each point; differentiable again."
+    with torch.enable_grad():
+        xy = xy if xy.requires_grad else xy.detach().requires_grad_()
+        out = f(xy)
+        rows = [torch.autograd.grad(out[..., i].sum(), xy, create_graph=True)[0] for i in range(2)]
+        return torch.stack(rows, -2)
 
 
 # %% ../nbs/00_foundations/000b_geometry.ipynb #c09
@@ -76,42 +136,6 @@ def full_precision(f: Callable[_Inputs, _Result]) -> Callable[_Inputs, _Result]:
         return _call_in_float32(f, args, options)
 
     return run
-
-
-# %% ../nbs/00_foundations/000b_geometry.ipynb #c14
-def identity_grid(
-    h: int,  # rows
-    w: int,  # columns
-    *,
-    like: Tensor | None = None,  # take device and dtype from here
-) -> Tensor:  # `[h,w,2]`, last axis (x,y)
-    "The sampling grid that leaves an image unchanged."
-    device = None if like is None else like.device
-    dtype = None if like is None else like.dtype
-    rows = torch.linspace(-1, 1, h, device=device, dtype=dtype)
-    columns = torch.linspace(-1, 1, w, device=device, dtype=dtype)
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([x, y], -1)
-
-
-# %% ../nbs/00_foundations/000b_geometry.ipynb #c17
-Size = Sequence[int]  # (rows, columns) of an image or of a grid
-
-
-def to_pixels(
-    xy: Tensor,  # `[...,2]` (x,y) in [-1,1]
-    size: Size,  # (rows, columns)
-) -> Tensor:  # `[...,2]` (column, row), 0 is the centre of the first pixel
-    "Normalised coordinates to pixels: (v+1)/2 * (size-1)."
-    return (xy + 1) / 2 * (xy.new_tensor([size[1], size[0]]) - 1)
-
-
-def from_pixels(
-    px: Tensor,  # `[...,2]` (column, row)
-    size: Size,  # (rows, columns)
-) -> Tensor:  # `[...,2]` (x,y) in [-1,1]
-    "Pixels to normalised coordinates, the inverse of `to_pixels`."
-    return 2 * px / (px.new_tensor([size[1], size[0]]) - 1) - 1
 
 
 # %% ../nbs/00_foundations/000b_geometry.ipynb #c20
@@ -169,7 +193,6 @@ def _read(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
     return F.grid_sample(image, grid, padding_mode=pad, align_corners=sampling.corners)
 
 
-# %% ../nbs/00_foundations/000b_geometry.ipynb #c24
 def _layout(x: Tensor) -> torch.memory_format:
     "The order of an image's numbers in memory: channel by channel, or pixel by pixel."
     by_pixel = x.is_contiguous(memory_format=torch.channels_last)
@@ -190,7 +213,7 @@ class _KeepLayout(torch.autograd.Function):
 
 
 def _laid_out(warped: Tensor, like: Tensor) -> Tensor:
-    "In memory as another image; what records the work chooses its own layout."
+    "With the memory layout of another image; a compiler chooses layouts itself."
     if torch.compiler.is_compiling():
         return warped
     return warped.contiguous(memory_format=_layout(like))
@@ -206,6 +229,7 @@ def _read_alike(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Te
     return _laid_out(_read(image, grid, pad, sampling), like)
 
 
+# %% ../nbs/00_foundations/000b_geometry.ipynb #n10
 @full_precision
 def warp(
     image: Tensor,  # `[b,c,h,w]` where values are read; b may be 1 for many grids
@@ -244,17 +268,6 @@ def warp_each(
     return rearrange(stacked, "b c (m h) w -> b m c h w", m=m)
 
 
-# %% ../nbs/00_foundations/000b_geometry.ipynb #c29
-def with_background(
-    grids: Tensor,  # `[b,k,h,w,2]` one candidate per keypoint
-    background: Tensor | None = None,  # `[b,h,w,2]`; None: the identity
-) -> Tensor:  # `[b,k+1,h,w,2]`, background at 0
-    "Put the background's candidate before the others."
-    if background is None:
-        background = identity_grid(*grids.shape[2:4], like=grids)[None]
-    return torch.cat([background[:, None] + torch.zeros_like(grids[:, :1]), grids], 1)
-
-
 # %% ../nbs/00_foundations/000b_geometry.ipynb #c32
 @full_precision
 def inverse_2x2(
@@ -265,16 +278,3 @@ def inverse_2x2(
     c, d = matrix[..., 1, :].unbind(-1)
     rows = [torch.stack([d, -b], -1), torch.stack([-c, a], -1)]
     return torch.stack(rows, -2) / (a * d - b * c)[..., None, None]
-
-
-# %% ../nbs/00_foundations/000b_geometry.ipynb #c35
-def point_jacobian(
-    f: Callable,  # maps points `[...,2]` to points `[...,2]`, each on its own
-    xy: Tensor,  # `[...,2]`
-) -> Tensor:  # `[...,2,2]`, row i = d f_i / d xy
-    "Jacobian of a pointwise map `f` at each point; differentiable again."
-    with torch.enable_grad():
-        xy = xy if xy.requires_grad else xy.detach().requires_grad_()
-        out = f(xy)
-        rows = [torch.autograd.grad(out[..., i].sum(), xy, create_graph=True)[0] for i in range(2)]
-        return torch.stack(rows, -2)
