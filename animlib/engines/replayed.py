@@ -12,7 +12,6 @@ from functools import partial
 from typing import Protocol
 
 import torch
-from einops import repeat
 from torch import Tensor
 
 from ..animator import Animator, Prepared
@@ -59,9 +58,9 @@ def cuda_recorder(
 CLOSE = 0.01  # mean difference of pixels above which a recording is given up: 2.5 grey levels
 
 
-def _filled(x: Tensor, count: int) -> Tensor:
-    "As many entries as `count`: the last one is repeated."
-    return torch.cat([x, repeat(x[-1], "... -> n ...", n=count - len(x))])
+def _shapes(record) -> dict[str, torch.Size]:
+    "Of every tensor in a record."
+    return {name: x.shape for name, x in named_tensors(record).items()}
 
 
 class _Recording:
@@ -75,26 +74,22 @@ class _Recording:
 
     def fits(self, prepared: Prepared, kp_d: Keypoints) -> bool:
         "Whether these sources have the recorded sizes, and the frames are not too many."
-        found, wanted = (
-            {name: x.shape for name, x in named_tensors(each).items()}
-            for each in (prepared, self.prepared)
-        )
-        return found == wanted and len(kp_d) <= len(self.kp_d)
+        return _shapes(prepared) == _shapes(self.prepared) and len(kp_d) <= len(self.kp_d)
 
     def frames(self, prepared: Prepared, kp_d: Keypoints) -> Tensor:
         "The step, with these numbers in its memory."
         if prepared is not self._given:
             _copy(prepared, self.prepared)
             self._given = prepared
-        _copy(kp_d.map(partial(_filled, count=len(self.kp_d))), self.kp_d)
+        _copy(kp_d, self.kp_d)
         return self._replay()[: len(kp_d)].clone()
 
 
 def _copy(numbers, memory):
-    "The numbers of a record into the tensors of another one."
+    "The numbers of a record into the first entries of the tensors of another one."
     into = named_tensors(memory)
     for name, x in named_tensors(numbers).items():
-        into[name].copy_(x)
+        into[name][: len(x)].copy_(x)
 
 
 # %% ../../nbs/12_practice/120o_engines.replayed.ipynb #k18
@@ -113,9 +108,9 @@ class ReplayedEngine(Engine):
 
     def drive(self, prepared: Prepared, kp_d: Keypoints) -> Tensor:
         kp_d = replace(kp_d, heat=None)  # which drives nothing
-        known = self._recording is not None and self._recording.fits(prepared, kp_d)
-        if self._recording is not None and known:
-            return self._recording.frames(prepared, kp_d)
+        recording = self._recording
+        if recording is not None and recording.fits(prepared, kp_d):
+            return recording.frames(prepared, kp_d)
         frames = super().drive(prepared, kp_d)
         if self._recorder is not None:
             self._record(self._recorder, prepared, kp_d, frames)

@@ -1,5 +1,7 @@
 """Wrong versions outside the chapters name cells that exist, and run when chapters are tests."""
 
+import json
+
 import pytest
 from notebook_files import write_notebook
 from project_files import by_path, chapters
@@ -10,8 +12,6 @@ FILES = sorted(FOLDER.glob("*.py"))
 
 def cell_ids(stem: str) -> set[str]:
     "Of the chapter with that name."
-    import json
-
     (path,) = [path for path in chapters() if path.stem == stem]
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return {cell["id"] for cell in cells if cell["cell_type"] == "code"}
