@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser import SECONDS, WINDOW, Page, open_file, share_changed
+from browser import SECONDS, WINDOW, Page, in_time, open_file, share_changed
 from lab import run_in_lab
 from notebook_files import write_notebook
 from project_files import ROOT
@@ -117,7 +117,7 @@ def test_a_slider_shows_another_layer(browser, lab):
     page = opened.page
     image = wait_for_output(page, "img")
     sliders = page.locator(".jp-OutputArea [role=slider]")
-    assert sliders.count() == 3
+    in_time(sliders).to_have_count(3)
     assert image.bounding_box()["width"] == 256
     assert "motion tokens" in output_text(page)
 
@@ -189,6 +189,9 @@ def test_a_dragged_keypoint_is_painted_by_the_generator(browser, lab):
     )
     page = opened.page
     wait_for_answers(page)
+    twin = page.locator("figure[data-twin]")
+    in_time(twin).to_have_count(1)
+    in_time(twin).to_be_hidden()  # the live one hides it, and moves up
     box = page.locator(".jp-OutputArea canvas").first.bounding_box()
 
     def result():
@@ -198,8 +201,6 @@ def test_a_dragged_keypoint_is_painted_by_the_generator(browser, lab):
         return box["x"] + (x + 1) / 2 * box["width"], box["y"] + (y + 1) / 2 * box["height"]
 
     still = result()
-    assert page.locator("figure[data-twin]").count() == 1
-    assert not page.locator("figure[data-twin]").is_visible()  # the live one hides it
     page.mouse.move(*place(-0.03, -0.53))  # the hair
     page.mouse.down()
     page.mouse.move(*place(0.1, -0.6), steps=4)
@@ -231,7 +232,8 @@ def test_the_fader_of_masks_mixes_two_panes(browser, lab):
     )
     page = opened.page
     wait_for_answers(page)
-    assert page.locator(".animlib-tile", has_text="occlusion").count() == 4
+    tiles = page.locator(".animlib-tile", has_text="occlusion")
+    in_time(tiles).to_have_count(4)
 
     half = small_pixels(page, 0)
     page.get_by_label("fader").fill("1")
@@ -275,7 +277,7 @@ def test_a_plot_tells_its_values(browser, lab):
     plot = opened.page.locator(".jp-OutputArea .js-plotly-plot .main-svg").first
     plot.wait_for(timeout=180 * SECONDS)
     assert "3.25" in hover_over(opened.page)
-    assert not image.is_visible()
+    in_time(image).to_be_hidden()
     assert not opened.requests and not errors(opened)
 
 

@@ -80,6 +80,14 @@ def open_file(browser, path, own: str = "", **options) -> Page:
     return opened
 
 
+def in_time(locator):
+    "Assertions of what a locator finds, which hold within a minute."
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60 * SECONDS)
+    return expect(locator)
+
+
 def share_changed(before: list[int], after: list[int]) -> float:
     "The share of bytes that differ visibly."
     return sum(abs(a - b) > 8 for a, b in zip(before, after, strict=True)) / len(before)
