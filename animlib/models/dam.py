@@ -39,6 +39,7 @@ class DamLossCfg(ReconstructionCfg):
     equivariance: Weight = 10.0  # of its two terms
     # the frame that equivariance warps (as released: source)
     warped: Literal["driving", "source"] = "driving"
+    matrices: bool = True  # equivariance of Jacobians, too: as FOMM and as released; eq. 11: False
     motion_prior: Weight = 1.0  # eq. 12, or the motion anchors' part of eq. 14: sums over anchors
     intermediate_prior: Weight = 1.0  # the intermediate anchors' part of eq. 14, a sum
     overlap: Weight = 0.0  # of attention (as released: 10)
@@ -109,9 +110,10 @@ def losses(cfg: DamCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     "The loss of DAM (eq. 13) or HDAM (eq. 15); `vgg` where the config says 'perceptual'."
     weights = cfg.loss
     rec = configured_reconstruction(weights, 10.0, vgg)
+    matching = partial(equivariance, frame=weights.warped, matrices=weights.matrices)
     terms = dict(
         rec=rec,
-        equivariance=Term(weights.equivariance, partial(equivariance, frame=weights.warped)),
+        equivariance=Term(weights.equivariance, matching),
         second_pass=Term(10 * weights.second_pass, partial(second_pass, term=rec)),
     )
     if not cfg.n_intermediate:
@@ -200,6 +202,7 @@ variants: dict[str, dict[str, Any]] = {
     "no prior": {"loss.motion_prior": 0.0},
     "no background": {"background.kind": "zero"},
     "source warped": {"loss.warped": "source"},
+    "positions alone": {"loss.matrices": False},
     "second pass": {"loss.second_pass": 1.0},
     "full": {},
 }

@@ -73,6 +73,8 @@ class TpsmmLossCfg(ReconstructionCfg):
     "What is learned from, and how much it weighs; reconstruction weighs 10."
 
     equivariance: Weight = 10.0
+    # the frame that equivariance warps (as released: driving; eq. 10 as printed: source)
+    warped: Literal["driving", "source"] = "driving"
     consistency: Weight = 10.0  # of the background, eq. 12
     warping: Weight = 10.0  # eq. 13
     warp_masked: bool = False  # eq. 13 only where the source can be trusted, as released
@@ -175,7 +177,7 @@ def losses(cfg: TpsmmCfg, vgg=None, discriminator=None) -> Mapping[str, Term]:
     camera = 0.0 if no_background else weights.camera
     return dict(
         rec=configured_reconstruction(weights, 10.0, vgg),
-        equivariance=Term(weights.equivariance, equivariance),
+        equivariance=Term(weights.equivariance, partial(equivariance, frame=weights.warped)),
         background=Term(consistency, background_consistency),
         warp=Term(weights.warping, partial(warp_consistency, masked=weights.warp_masked)),
         camera=Term(camera, dominant_motion),
