@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "FACTORS",
     "SPREAD",
     "SPREAD_OF",
     "METRICS",
@@ -17,6 +18,7 @@ __all__ = [
     "CROSS_COLUMNS",
     "SOURCE_COLUMNS",
     "row_values",
+    "least_difference",
     "in_order",
     "are_level",
     "ablation_table",
@@ -30,14 +32,17 @@ __all__ = [
 # %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m03
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import mean, stdev
+from itertools import combinations, pairwise
+from statistics import mean, stdev, variance
 
 from .cross import WAYS, cross_metrics, source_metrics
 from .metrics import reconstruction_metrics
 from .records import expect_comparable
 from .truth import truth_metrics
 from ..ranges import Limit, checked
+
+# %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m18i
+FACTORS = {2: 4.30, 3: 2.78, 4: 2.45, 5: 2.31, 10: 2.10}  # seeds of each row -> t, for 5 %
 
 # %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m18c
 SPREAD = (
@@ -59,25 +64,44 @@ def row_values(
     }
 
 
+def least_difference(
+    found: Mapping,  # as for `ablation_table`
+    number: str,  # a share
+    *pair: str,  # two rows
+) -> float:  # t standard errors; where a row has one seed, the spread of one seed
+    "How far apart the means of two rows must be to be told apart."
+    seeds = [[metrics[number] for metrics in found["variants"][row]["metrics"]] for row in pair]
+    fewest = min(len(numbers) for numbers in seeds)
+    if fewest == 1:
+        return SPREAD_OF.get(number, SPREAD)
+    error = sum(variance(numbers) / len(numbers) for numbers in seeds) ** 0.5
+    return FACTORS[max(n for n in FACTORS if n <= fewest)] * error
+
+
 def in_order(
     found: Mapping,  # as for `ablation_table`
     number: str,  # a share; smaller is better
     *rows: str,  # the best first
-) -> bool:  # whether each is better than the next by more than the spread of one seed
+) -> bool:  # whether each is better than the next by more than their `least_difference`
     "Whether a table can tell these rows apart."
-    values = row_values(found, number, *rows).values()
-    spread = SPREAD_OF.get(number, SPREAD)
-    return all(worse - better > spread for better, worse in pairwise(values))
+    values = row_values(found, number, *rows)
+    return all(
+        values[worse] - values[better] > least_difference(found, number, better, worse)
+        for better, worse in pairwise(values)
+    )
 
 
 def are_level(
     found: Mapping,  # as for `ablation_table`
     number: str,  # a share
     *rows: str,  # none: all
-) -> bool:  # whether no two are further apart than the spread of one seed
+) -> bool:  # whether no two are further apart than their `least_difference`
     "Whether a table cannot tell any of these rows apart."
-    values = row_values(found, number, *rows).values()
-    return max(values) - min(values) <= SPREAD_OF.get(number, SPREAD)
+    values = row_values(found, number, *rows)
+    return all(
+        abs(values[a] - values[b]) <= least_difference(found, number, a, b)
+        for a, b in combinations(values, 2)
+    )
 
 
 # %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m15
