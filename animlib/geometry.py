@@ -9,7 +9,6 @@ __all__ = [
     "identity_grid",
     "to_pixels",
     "from_pixels",
-    "with_background",
     "point_jacobian",
     "Sampling",
     "full_precision",
@@ -18,6 +17,7 @@ __all__ = [
     "warp",
     "warp_each",
     "inverse_2x2",
+    "with_background",
 ]
 
 # %% ../nbs/00_foundations/000b_geometry.ipynb #c03
@@ -66,17 +66,6 @@ def from_pixels(
 ) -> Tensor:  # `[...,2]` (x,y) in [-1,1]
     "Pixels to normalised coordinates, the inverse of `to_pixels`."
     return 2 * px / (px.new_tensor([size[1], size[0]]) - 1) - 1
-
-
-# %% ../nbs/00_foundations/000b_geometry.ipynb #c29
-def with_background(
-    grids: Tensor,  # `[b,k,h,w,2]` one candidate per keypoint
-    background: Tensor | None = None,  # `[b,h,w,2]`; None: the identity
-) -> Tensor:  # `[b,k+1,h,w,2]`, background at 0
-    "Put the background's candidate before the others."
-    if background is None:
-        background = identity_grid(*grids.shape[2:4], like=grids)[None]
-    return torch.cat([background[:, None] + torch.zeros_like(grids[:, :1]), grids], 1)
 
 
 # %% ../nbs/00_foundations/000b_geometry.ipynb #c35
@@ -278,3 +267,14 @@ def inverse_2x2(
     c, d = matrix[..., 1, :].unbind(-1)
     rows = [torch.stack([d, -b], -1), torch.stack([-c, a], -1)]
     return torch.stack(rows, -2) / (a * d - b * c)[..., None, None]
+
+
+# %% ../nbs/00_foundations/000b_geometry.ipynb #c29
+def with_background(
+    grids: Tensor,  # `[b,k,h,w,2]` one candidate per keypoint
+    background: Tensor | None = None,  # `[b,h,w,2]`; None: the identity
+) -> Tensor:  # `[b,k+1,h,w,2]`, background at 0
+    "Put the background's candidate before the others."
+    if background is None:
+        background = identity_grid(*grids.shape[2:4], like=grids)[None]
+    return torch.cat([background[:, None] + torch.zeros_like(grids[:, :1]), grids], 1)

@@ -141,14 +141,14 @@ def _check_points(xy: Tensor, stiff: float):
 
 # %% ../nbs/00_foundations/002_splines.ipynb #c18
 def _tps_system(xy_d: Tensor, stiff: float, stiff_sides: float) -> Tensor:  # `[...,n+3,n+3]`
-    "The matrix [[K + stiff I, P], [P^T, stiff_sides I]] with rows (x, y, 1) in P."
+    "The matrix [[K + stiff I, Q], [Q^T, stiff_sides I]] with rows (x, y, 1) in Q."
     n = xy_d.shape[-2]
-    P = torch.cat([xy_d, torch.ones_like(xy_d[..., :1])], -1)
+    Q = torch.cat([xy_d, torch.ones_like(xy_d[..., :1])], -1)
     ridge = torch.eye(n, device=xy_d.device, dtype=xy_d.dtype)
     K = tps_kernel(xy_d, xy_d) + stiff * ridge
     identity = torch.eye(3, device=xy_d.device, dtype=xy_d.dtype)
-    sides = stiff_sides * identity + torch.zeros_like(P[..., :3, :])
-    return torch.cat([torch.cat([K, P], -1), torch.cat([P.mT, sides], -1)], -2)
+    sides = stiff_sides * identity + torch.zeros_like(Q[..., :3, :])
+    return torch.cat([torch.cat([K, Q], -1), torch.cat([Q.mT, sides], -1)], -2)
 
 
 # %% ../nbs/00_foundations/002_splines.ipynb #s31

@@ -6,8 +6,8 @@
 __all__ = [
     "l1_per_frame",
     "psnr",
-    "moving",
     "gradient_length",
+    "moving",
     "frechet_distance",
     "embedding_distance",
     "encoder_features",
@@ -49,15 +49,6 @@ def psnr(
     return -10 * (pred - true).square().mean((-3, -2, -1)).log10()
 
 
-def moving(
-    source: Tensor,  # `[...,3,h,w]`
-    driving: Tensor,  # `[...,3,h,w]`
-    threshold: float = 0.1,  # of the largest difference among the three channels
-) -> Tensor:  # `[...,h,w]` bool
-    "Pixels where source and driving differ by more than the threshold in any channel."
-    return (source - driving).abs().amax(-3) > threshold
-
-
 # %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #s02
 def gradient_length(
     images: Tensor,  # `[...,3,h,w]`
@@ -66,6 +57,16 @@ def gradient_length(
     right = F.pad(images.diff(dim=-1), (0, 1))
     below = F.pad(images.diff(dim=-2), (0, 0, 0, 1))
     return torch.hypot(right, below).mean(-3)
+
+
+# %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c08m
+def moving(
+    source: Tensor,  # `[...,3,h,w]`
+    driving: Tensor,  # `[...,3,h,w]`
+    threshold: float = 0.1,  # of the largest difference among the three channels
+) -> Tensor:  # `[...,h,w]` bool
+    "Pixels where source and driving differ by more than the threshold in any channel."
+    return (source - driving).abs().amax(-3) > threshold
 
 
 # %% ../../nbs/12_practice/122_evaluate.metrics.ipynb #c32
