@@ -22,7 +22,14 @@ from ..animator import evaluation_mode
 from ..core import InputError, Keypoints
 from .detectors import Evaluator, video_errors
 from .metrics import l1_per_frame
-from ..retarget.transfer import best_frame, check_mode, figure_scale, transfer
+from ..process import note
+from animlib.retarget.transfer import (
+    CollapsedKeypoints,
+    best_frame,
+    check_mode,
+    figure_scale,
+    transfer,
+)
 
 
 # %% ../../nbs/12_practice/125_evaluate.cross.ipynb #c14
@@ -100,12 +107,19 @@ def cross_metrics(
     pairs: Sequence[tuple[Tensor, Tensor]],  # as `transfer_metrics`
     evaluator: Evaluator | None = None,  # as `transfer_metrics`
 ) -> dict[str, float]:  # absolute_l1_ratio, relative_l1_ratio, ...; empty without true answers
-    "Every way that the model has, each number as a share of the better trivial answer."
+    """Every way that the model has, each number as a share of the better trivial answer.
+
+    A way that needs the size of a figure is left out, with a note, where keypoints have collapsed.
+    """
     shares = {}
     if not pairs or len(pairs[0][1]) < 2:  # of pairs of a list only the source is known
         return shares
     for way, (mode, from_best) in _ways(model, pairs[0][0]).items():
-        found = transfer_metrics(model, pairs, mode, evaluator, from_best)
+        try:
+            found = transfer_metrics(model, pairs, mode, evaluator, from_best)
+        except CollapsedKeypoints as error:
+            note(f"transfer, {way.replace('_', ' ')}: left out; {error}")
+            continue
         shares |= {f"{way}_{name}": found[name] for name in found if name.endswith("ratio")}
     return shares
 

@@ -8,6 +8,7 @@ __all__ = [
     "absolute",
     "relative",
     "hull_area",
+    "CollapsedKeypoints",
     "figure_scale",
     "normalise_shape",
     "best_frame",
@@ -79,11 +80,15 @@ def hull_area(
 
 
 # %% ../../nbs/04_monkeynet/045_retarget.transfer.ipynb #c19
+class CollapsedKeypoints(InputError):
+    "All keypoints lie on one place or line, so their figure has no size."
+
+
 def _expect_area(xy: Tensor, frame: str) -> float:  # `[k,2]`; which frame, for the message
-    "The hull's area, or InputError where the points span none."
+    "The hull's area, or CollapsedKeypoints where the points span none."
     area = hull_area(xy)
     if area <= 1e-6:
-        raise InputError(
+        raise CollapsedKeypoints(
             f"the keypoints of the {frame}: expected points that span an area, found a hull of "
             f"{area:.1g}; use scale=1 or another first frame (--best-frame), or train longer"
         )
