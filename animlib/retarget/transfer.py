@@ -128,7 +128,7 @@ def best_frame(
         )
     spanned = [i for i, xy in enumerate(frames) if hull_area(xy) > 1e-6]
     if not spanned:
-        raise InputError(
+        raise CollapsedKeypoints(
             "best_frame: expected a driving video with keypoints that span an area, found none "
             "that do; start from its first frame"
         )
