@@ -181,6 +181,10 @@ def draw_pairs(
         drawn[Pair(source, generator.choice(others))] = None
         if len(drawn) == n:
             break
+    if len(drawn) < n:  # nearly all pairs are drawn: now the others
+        pairs = (Pair(a, b) for a in names for b in names if identity_of(a) != identity_of(b))
+        others = [pair for pair in dict.fromkeys(pairs) if pair not in drawn]
+        drawn |= dict.fromkeys(generator.sample(others, min(len(others), n - len(drawn))))
     return list(drawn)
 
 
