@@ -250,7 +250,8 @@ def curves(
 ):  # matplotlib axes
     "Labelled curves, such as losses during training; x is 0, 1, 2, ... where it is not given."
     beside = axis is None and len(lines) > 1
-    axis = panels(1, 1.9, [5.5 if beside else 4.0])[0] if axis is None else axis
+    width = 5.5 if beside else 4.0
+    axis = panels(1, 1.9, [width])[0] if axis is None else axis
     for label, line in lines.items():
         x, y = line if isinstance(line, tuple) else (range(len(line)), line)
         axis.plot(x, y, label=label, lw=1)
