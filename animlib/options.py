@@ -108,7 +108,7 @@ def set_options(cfg, options: Mapping):
 
 # %% ../nbs/00_foundations/001d_options.ipynb #a29
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_PLAIN = {  # YAML 1.2: what a word without quotes is; anything else is a text
+_PLAIN = {  # close to YAML 1.2: what a word without quotes is; anything else is a text
     "null": r"~|null|",
     "bool": r"true|false|True|False",
     "int": r"[-+]?(0|[1-9][0-9]*)",
@@ -118,7 +118,7 @@ _PLAIN = {  # YAML 1.2: what a word without quotes is; anything else is a text
 
 @cache
 def _yaml_loader() -> type:
-    "Reads yaml by the rules of YAML 1.2, in which `no` is a text and `1e-1` a number."
+    "Reads yaml by rules close to YAML 1.2, in which `no` is a text and `1e-1` a number."
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -131,7 +131,7 @@ def _yaml_loader() -> type:
 
 
 def guess_value(text: str) -> Any:
-    "The value of a text that nothing declares, as YAML 1.2 reads it."
+    "The value of a text that nothing declares, by its form."
     import yaml
 
     try:

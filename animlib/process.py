@@ -120,12 +120,12 @@ _END: Any = object()
 
 def ahead(
     items: Iterable[_Item],
-    count: int,  # items that may wait, at most
+    count: int,  # items that may wait, at most; one at least
 ) -> Iterator[_Item]:
     "The same items; a thread makes the next ones while one is in use."
     source = iter(items)
     with ThreadPoolExecutor(1) as pool:
-        waiting = deque(pool.submit(next, source, _END) for _ in range(count))
+        waiting = deque(pool.submit(next, source, _END) for _ in range(max(1, count)))
         try:
             while (item := waiting.popleft().result()) is not _END:
                 waiting.append(pool.submit(next, source, _END))

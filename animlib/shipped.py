@@ -14,13 +14,13 @@ IN_NBS = ("pipelines", "explore", "web", "assets")  # folders that come along; i
 
 
 def share(
-    *parts: str,  # `data_samples/...`, `pipelines/...`, `explore/...` or `web/...`
+    *parts: str,  # below `data_samples`, `pipelines`, `explore`, `web` or `assets`
 ) -> Path:
     "A file or folder that comes with the library, in a clone or in an installed wheel."
     spec = importlib.util.find_spec("animlib")
-    if spec is None or spec.origin is None:
+    package = None if spec is None or spec.origin is None else Path(spec.origin).parent
+    if package is None or not package.is_dir():  # the package of a zip is no folder
         raise FileNotFoundError("animlib: expected its files, found none; install it unpacked")
-    package = Path(spec.origin).parent
     if (package / "_share").is_dir():
         return package.joinpath("_share", *parts)
     if parts[:1] and parts[0] in IN_NBS:

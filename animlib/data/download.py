@@ -38,7 +38,8 @@ from ..storage import scratch, user_path, write_atomic, writing
 # %% ../../nbs/01_data/018k_data.download.ipynb #v08
 REPORT = "report.csv"
 _VANISHED = re.compile(
-    "unavailable|private|removed|terminated|deleted|not available|copyright|no longer|not exist",
+    "video (is )?(un|not )available|private video|video is private|removed|terminated|deleted|"
+    "copyright|no longer|not exist",
     re.I,
 )
 _FIELDS = ["video", "state", "clips", "lost", "reason"]

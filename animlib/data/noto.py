@@ -21,7 +21,7 @@ chicken chipmunk cockroach cow crab cricket crocodile deer dinosaur dodo dog dol
 duck eagle elephant fish flamingo fly fox frog giraffe goat goose gorilla hamster hedgehog hippo
 hippopotamus horse jellyfish kangaroo koala ladybug leopard lion lizard llama lobster mammoth
 monkey moose mosquito mouse octopus orangutan otter owl ox panda parrot peacock penguin phoenix
-pig plunger poodle rabbit raccoon ram rat rex rhinoceros rooster sauropod scorpion seal shark
+pig poodle rabbit raccoon ram rat rex rhinoceros rooster sauropod scorpion seal shark
 sheep shrimp skunk sloth snail snake spider squid swan tiger turtle unicorn whale wolf worm zebra
 """
 _FACES = """

@@ -19,6 +19,7 @@ import csv
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Literal
 
@@ -181,7 +182,16 @@ def draw_pairs(
         drawn[Pair(source, generator.choice(others))] = None
         if len(drawn) == n:
             break
+    if len(drawn) < n:  # nearly all pairs are drawn: now the others
+        pairs = (Pair(*two) for two in permutations(dict.fromkeys(names), 2))
+        others = [pair for pair in pairs if _is_cross(pair) and pair not in drawn]
+        drawn |= dict.fromkeys(generator.sample(others, min(len(others), n - len(drawn))))
     return list(drawn)
+
+
+def _is_cross(pair: Pair) -> bool:
+    "Whether its clips are of two identities."
+    return identity_of(pair.source) != identity_of(pair.driving)
 
 
 def _rounds(names: list[str], n: int, generator: random.Random) -> Iterator[str]:

@@ -131,7 +131,7 @@ def _smooth_step(x):
 
 
 def _lattice_weights(z, cells):  # world x or y `[f,pixels]` -> `[f,pixels,cells]`
-    "How much of each lattice line every pixel takes; the lattice spans -1.3 to 1.3."
+    "How much of each lattice line every pixel takes; lines from -1.3 on, 2.6 / cells apart."
     lines = torch.arange(cells, device=z.device)
     position = (z[..., None] + 1.3) / 2.6 * cells
     return _smooth_step((1 - (position - lines).abs()).clamp(min=0))

@@ -158,7 +158,7 @@ def _as_values(x) -> Tensor:
     try:
         if isinstance(x, Image.Image):
             return torch.from_numpy(pillow_frame(x))
-        return torch.as_tensor(np.ascontiguousarray(x))
+        return torch.as_tensor(np.array(x, order="C"))  # a copy: x may be read-only
     except InputError:
         raise
     except Exception as error:  # no array, or a Pillow image that cannot be decoded

@@ -115,11 +115,11 @@ def draw_boxes(
 _PLACES = dict(  # of the parts of an animator: x, y in inches
     source=(0.75, 2.1),
     driving=(0.75, 0.8),
-    detector=(2.9, 1.35),
-    motion=(5.3, 1.35),
-    dense=(7.65, 1.35),
-    encoder=(7.65, 2.75),
-    generator=(10.2, 1.35),
+    detector=(2.85, 1.35),
+    motion=(5.4, 1.35),
+    dense=(7.95, 1.35),
+    encoder=(7.95, 2.75),
+    generator=(10.5, 1.35),
 )
 _FLOWS = [("source", "detector"), ("driving", "detector"), ("detector", "motion")]
 _FLOWS += [("motion", "dense"), ("source", "encoder"), ("encoder", "generator")]
@@ -131,7 +131,7 @@ def _lines(title: str, tensors: Mapping[str, tuple[int, ...]], n_lines: int = 4)
     rows = []
     for name, shape in tensors.items():
         short = name.partition(".")[2]
-        label = f"level {short} " if short.isdecimal() else f"{short or name} "
+        label = f"level {short}: " if short.isdecimal() else f"{short or name}: "
         rows.append((label if name != title else "") + " x ".join(map(str, shape[1:])))
     more = [f"and {len(rows) - n_lines + 1} more"] if len(rows) > n_lines else []
     return "\n".join([title, *rows[: n_lines - len(more)], *more])
@@ -156,14 +156,17 @@ def draw_architecture(
         module = model.generator if part == "encoder" else getattr(model, part)
         texts[part] = _lines(f"{part}: {type(module).__name__}", found[part])
     texts["motion"] = _lines(_motion_title(model.motion), found["motion"])
+    readers: dict[str, list[str]] = {}  # part -> losses that read its output
+    for loss, part in (losses or {}).items():
+        readers.setdefault(part, []).append(loss)
+    top = 0.25 + 0.18 * max(map(len, readers.values()), default=1)  # of the boxes of losses
     boxes = {}
     for name, (x, y) in _PLACES.items():
         kind = "data" if name in found["images"] else "part"
-        width = 1.3 if kind == "data" else 2.1
-        boxes[name] = Box(texts[name], x, y, kind, width, 0.5 if kind == "data" else 1.0)
-    arrows = list(_FLOWS)
-    for number, (loss, part) in enumerate((losses or {}).items()):
-        beside = list((losses or {}).values())[:number].count(part)
-        boxes[loss] = Box(loss, boxes[part].x + 2.2 * beside, 0.25, "loss", 2.1, 0.35)
-        arrows.append((loss, part))
-    return draw_boxes(boxes, arrows)
+        width, height = (1.3, 0.5) if kind == "data" else (2.3, 1.0)
+        boxes[name] = Box(texts[name], x, y + top - 0.43, kind, width, height)
+    for part, names in readers.items():
+        height = 0.17 + 0.18 * len(names)
+        place = boxes[part].x, top - height / 2
+        boxes[f"loss of {part}"] = Box("\n".join(names), *place, "loss", 2.3, height)
+    return draw_boxes(boxes, [*_FLOWS, *((f"loss of {part}", part) for part in readers)])

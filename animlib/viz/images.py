@@ -246,10 +246,12 @@ def curves(
     xlabel: str = "",
     ylabel: str = "",
     log: bool = False,  # logarithmic y
-    axis=None,  # matplotlib axes to draw in; None: a new figure of 4 x 1.9 inches
+    axis=None,  # matplotlib axes to draw in; None: a new figure, several labels beside the curves
 ):  # matplotlib axes
     "Labelled curves, such as losses during training; x is 0, 1, 2, ... where it is not given."
-    axis = panels(1, 1.9, [4.0])[0] if axis is None else axis
+    beside = axis is None and len(lines) > 1
+    width = 5.5 if beside else 4.0
+    axis = panels(1, 1.9, [width])[0] if axis is None else axis
     for label, line in lines.items():
         x, y = line if isinstance(line, tuple) else (range(len(line)), line)
         axis.plot(x, y, label=label, lw=1)
@@ -257,7 +259,7 @@ def curves(
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
     axis.set_yscale("log" if log else "linear")
-    axis.legend()
+    axis.legend(**dict(loc="upper left", bbox_to_anchor=(1, 1)) if beside else {})
     return axis
 
 
