@@ -97,10 +97,9 @@ def frames_at_once(
     size: tuple[int, int],  # rows, columns of a frame
 ) -> int:
     "As many frames as suit a device, before anything is measured."
-    if device.type == "cpu":
-        pixels, limit = PIXELS, _ON_PROCESSOR
-    else:
-        pixels, limit = _card_pixels(device), _LARGEST
+    on_processor = device.type == "cpu"
+    pixels = PIXELS if on_processor else _card_pixels(device)
+    limit = _ON_PROCESSOR if on_processor else _LARGEST
     return max(1, min(limit, pixels // (size[0] * size[1])))
 
 

@@ -101,7 +101,7 @@ class Engine:
             return frames_at_once(self.device, size)
 
         def make(count: int):
-            self.drive(prepared, self.detect(frame.repeat(count, 1, 1, 1)))
+            self.drive(prepared, self.detect(torch.cat([frame] * count)))
 
         weights = sum(weight.numel() for weight in self.model.parameters())
         features = sum(map(torch.numel, prepared.features))

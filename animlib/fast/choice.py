@@ -192,7 +192,8 @@ class ChoosingConv(nn.Conv2d):
 
     def _other_ways(self, x: Tensor) -> list[str]:
         "Names of the ways that may gain with such an input."
-        numbers, pixels = self.weight.numel(), x.shape[-2] * x.shape[-1]
+        numbers = self.weight.numel()
+        pixels = x.shape[-2] * x.shape[-1]  # of an image
         gains = dict.fromkeys(self.ways, numbers * pixels * len(x) >= LEAST)
         if "packed" in gains:
             outputs = pixels // (self.stride[0] * self.stride[1])

@@ -142,8 +142,8 @@ def packed_conv(
 @cache
 def can_pack() -> bool:
     "Whether this PyTorch has the two operators, and they give a convolution."
-    x = torch.linspace(-1, 1, 2 * 3 * 5 * 5).view(2, 3, 5, 5)
-    weight = torch.linspace(-1, 1, 4 * 3 * 3 * 3).view(4, 3, 3, 3)
+    x = rearrange(torch.linspace(-1, 1, 150), "(b c h w) -> b c h w", b=2, c=3, h=5)
+    weight = rearrange(torch.linspace(-1, 1, 108), "(o c h w) -> o c h w", c=3, h=3, w=3)
     bias = torch.zeros(4)
     try:
         with torch.inference_mode():

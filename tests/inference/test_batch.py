@@ -198,7 +198,8 @@ def test_frames_from_rearranged_kernels(monkeypatch):
     monkeypatch.setattr(choice, "user_choices", Packing)
     model = build("x2face", "toy", width=48).eval()
     source, frames = source_and_frames(model)
-    quick, plain = Engine(ready(model, "cpu")), Engine(ready(model, "cpu", plain=True))
+    quick = Engine(ready(model, "cpu"))
+    plain = Engine(ready(model, "cpu", plain=True))
     for count in (1, 4):
         made, wanted = (
             engine.drive(engine.prepare(source), engine.detect(frames[:count]))
