@@ -36,7 +36,7 @@ from .domain import advise_domain
 from .engines.choice import EngineName, device_for, open_engine
 from .engines.runners import Engine
 from .faces import FaceFinder, find_faces
-from .inference import frames_at_once, ready
+from .inference import ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
 from .process import ahead, note
@@ -139,15 +139,14 @@ def animate_stream(
     mode: str = "relative",  # one of MODES
     best_frame: bool = False,  # start relative motion from the frame nearest to the source's pose
     scale: MotionScale = "auto",  # of relative motion; 'auto' compares the figures' sizes
-    batch: Batch | None = None,  # frames at a time; None: what suits the device
+    batch: Batch | None = None,  # frames at a time; None: what is fastest
     precision: Precision = "no",  # of a model; an engine has its own
 ) -> Iterator[np.ndarray]:  # uint8 `[<=batch,h,w,3]`
     "Animate a stream of frames as it comes; the best frame is known when all have come."
     moved = MovedSource(model, source, mode, scale, precision)
     spread: list[Tensor] = []
-    device = moved.engine.device
-    count = batch or frames_at_once(device, (source.shape[-2], source.shape[-1]))
-    found = _watched(moved, batches(frames, count, device), spread)
+    count = batch or moved.engine.frames_at_once(moved.prepared)
+    found = _watched(moved, batches(frames, count, moved.engine.device), spread)
     if best_frame and mode == "relative":
         found = [replace(kp_d, heat=None) for kp_d in found]
         moved.start_from(_best_of(moved.prepared.kp, found))
@@ -235,7 +234,7 @@ def animate(
     crop: Crop = "none",  # 'face': source and driving video are cut to their faces
     paste_back: bool = False,  # show the face in the whole source image, whose size the result has
     find: FaceFinder = find_faces,  # the detector of faces
-    batch: Batch | None = None,  # frames at a time; None: what suits the device
+    batch: Batch | None = None,  # frames at a time; None: what is fastest
     device="auto",  # auto | cuda | mps | cpu
     precision: Precision = "no",
     engine: EngineName = "torch",  # torch | compile | onnxruntime | openvino | auto

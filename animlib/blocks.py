@@ -18,6 +18,7 @@ __all__ = [
     "gaussian_window",
     "AntiAlias",
     "fold_norms",
+    "InstanceNorm",
 ]
 
 # %% ../nbs/00_foundations/004_blocks.ipynb #c03
@@ -260,3 +261,20 @@ def fold_norms(
                 sequence[i] = nn.utils.fuse_conv_bn_eval(first, second)
                 sequence[i + 1] = nn.Identity()
     return model
+
+
+# %% ../nbs/00_foundations/004_blocks.ipynb #n19
+class InstanceNorm(nn.InstanceNorm2d):
+    "An instance norm that keeps channels-last images as they are."
+
+    @classmethod
+    def like(cls, norm: nn.InstanceNorm2d) -> "InstanceNorm":
+        "With the same weights."
+        made = cls(norm.num_features, norm.eps, affine=norm.affine, device="meta")
+        if norm.affine:
+            made.weight = norm.weight
+            made.bias = norm.bias
+        return made
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.group_norm(x, self.num_features, self.weight, self.bias, self.eps)

@@ -5,16 +5,21 @@
 # %% auto #0
 __all__ = [
     "PIXELS",
+    "NEARLY",
     "pick_device",
     "ready",
     "frames_at_once",
     "inference_mode",
     "find_keypoints",
     "animate_frames",
+    "fastest_batch",
+    "measured_batch",
 ]
 
 # %% ../nbs/12_practice/120a_inference.ipynb #c03
 import copy
+import time
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +29,7 @@ from torch import Tensor
 from .animator import Animator, Prepared, expect_animator
 from .blocks import fold_norms
 from .core import InputError, Keypoints
-from .fast.choice import quicken
+from .fast.choice import quicken, user_choices
 from .zoo.hub import load_animator
 
 
@@ -76,6 +81,7 @@ def ready(
 # %% ../nbs/12_practice/120a_inference.ipynb #c11
 PIXELS = 2**16  # of the frames that a processor computes at a time, or a card for each gigabyte
 _LARGEST = 64  # frames at a time
+_ON_PROCESSOR = 16  # frames at a time, likewise
 
 
 def _card_pixels(device: torch.device) -> int:
@@ -90,8 +96,10 @@ def frames_at_once(
     device: torch.device,
     size: tuple[int, int],  # rows, columns of a frame
 ) -> int:
-    "As many frames as suit a device."
-    pixels, limit = (PIXELS, 16) if device.type == "cpu" else (_card_pixels(device), _LARGEST)
+    "As many frames as suit a device, before anything is measured."
+    on_processor = device.type == "cpu"
+    pixels = PIXELS if on_processor else _card_pixels(device)
+    limit = _ON_PROCESSOR if on_processor else _LARGEST
     return max(1, min(limit, pixels // (size[0] * size[1])))
 
 
@@ -128,3 +136,43 @@ def animate_frames(
     "A batch of frames of one prepared source."
     with inference_mode(model, precision):
         return model(prepared, kp_d).frame.float()
+
+
+# %% ../nbs/12_practice/120a_inference.ipynb #b11
+NEARLY = 1.025  # times the best time of a frame: what counts as equally fast
+_ENOUGH = 0.25  # seconds of timing after which three rounds are enough
+
+
+def fastest_batch(
+    make: Callable[[int], object],  # makes so many frames at a time
+    counts: Sequence[int],  # to be timed
+) -> int:
+    "The smallest count that is about as fast as the fastest one, by seconds of all cores a frame."
+    for count in counts:
+        make(count)  # fetches memory, and lets layers choose their ways
+    found = dict.fromkeys(counts, float("inf"))
+    begin = time.process_time()
+    for turn in range(5):
+        for count in counts:
+            start = time.process_time()
+            make(count)
+            found[count] = min(found[count], (time.process_time() - start) / count)
+        if turn > 1 and time.process_time() - begin > _ENOUGH:
+            break
+    return min(count for count in counts if found[count] <= NEARLY * min(found.values()))
+
+
+def measured_batch(
+    make: Callable[[int], object],  # makes so many frames at a time
+    size: tuple[int, int],  # rows, columns of a frame, in pixels
+    name: str,  # says what decides the time of a frame: model, sizes, precision
+) -> int:
+    "Frames at a time on a processor: remembered for this name, or measured now."
+    usual = frames_at_once(torch.device("cpu"), size)
+    most = max(1, min(_ON_PROCESSOR, 2 * PIXELS // (size[0] * size[1])))  # bounds the memory
+    counts = [count for count in (usual // 2, usual, 2 * usual) if 1 <= count <= most]
+    if len(counts) == 1:
+        return counts[0]
+    words = f"frames at a time: {name}, {size[0]}x{size[1]}"
+    allowed = [str(count) for count in counts]
+    return int(user_choices().remember(words, allowed, lambda: str(fastest_batch(make, counts))))

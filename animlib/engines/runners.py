@@ -36,7 +36,13 @@ from animlib.engines.graphs import (
     with_tensors,
 )
 from .stored import StoredGraphs
-from ..inference import animate_frames, find_keypoints, inference_mode
+from animlib.inference import (
+    animate_frames,
+    find_keypoints,
+    frames_at_once,
+    inference_mode,
+    measured_batch,
+)
 
 
 # %% ../../nbs/12_practice/120n_engines.runners.ipynb #r06
@@ -78,6 +84,29 @@ class Engine:
     ) -> Tensor:  # `[t,3,h,w]` in [0,1]
         "Frames of one prepared source."
         return animate_frames(self.model, prepared, kp_d, self.precision)
+
+    @property
+    def program(self) -> str:
+        "What runs the model."
+        return "torch"
+
+    def frames_at_once(
+        self,
+        prepared: Prepared,  # one source, which plays the driving frames as well
+    ) -> int:
+        "As many frames as suit the device; on a processor they are timed, once."
+        frame = prepared.source
+        size = (frame.shape[-2], frame.shape[-1])
+        if self.device.type != "cpu":
+            return frames_at_once(self.device, size)
+
+        def make(count: int):
+            self.drive(prepared, self.detect(torch.cat([frame] * count)))
+
+        weights = sum(weight.numel() for weight in self.model.parameters())
+        features = sum(map(torch.numel, prepared.features))
+        words = f"{self.model.method}, {weights} weights, {features} features"
+        return measured_batch(make, size, f"{words}, {self.program} {self.precision}")
 
 
 def as_engine(
@@ -124,6 +153,10 @@ class GraphEngine(Engine):
         super().__init__(model)
         self.runner = runner
         self._like = find_keypoints(model, frame)
+
+    @property
+    def program(self) -> str:
+        return type(self.runner).__name__
 
     def prepare(self, source: Tensor) -> Prepared:
         return super().prepare(source).map(Tensor.contiguous)

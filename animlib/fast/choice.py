@@ -6,6 +6,7 @@
 __all__ = [
     "CLEARLY",
     "LEAST",
+    "PACKED",
     "FEW",
     "fastest_way",
     "Choices",
@@ -14,7 +15,6 @@ __all__ = [
     "SameConv",
     "UpsampledConv",
     "FewOutputsConv",
-    "InstanceNorm",
     "quicken",
 ]
 
@@ -22,8 +22,9 @@ __all__ = [
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
+from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,8 +32,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..blocks import InstanceNorm
 from ..data.cache import cache_folder
-from .shared import row_conv, row_kernel, upsample_kernels, upsampled_conv
+from animlib.fast.shared import (
+    can_pack,
+    packed_conv,
+    packed_kernel,
+    row_conv,
+    row_kernel,
+    upsample_kernels,
+    upsampled_conv,
+)
 from .winograd import winograd_conv, winograd_kernel
 from ..storage import write_atomic
 
@@ -89,21 +99,35 @@ class Choices:
         good = isinstance(found, dict) and all(isinstance(each, dict) for each in found.values())
         return found if good else {}
 
+    def remember(
+        self,
+        shape: str,  # names what the choice is for
+        ways: Collection[str],  # their names
+        measure: Callable[[], str],  # is called where no way of these is remembered
+    ) -> str:  # a name
+        "What was chosen before, or what is chosen now."
+        known = self._all.get(_machine(), {}).get(shape)
+        if known in ways:
+            return known
+        chosen = measure()  # may remember choices of its own
+        self._all.setdefault(_machine(), {})[shape] = chosen
+        self._write()
+        return chosen
+
     def choose(
         self,
         shape: str,  # names a layer's weight and input
         ways: Mapping[str, Callable],  # the first one is the direct way
     ) -> str:  # a name
         "What was chosen before, or what is fastest now."
-        known = self._all.setdefault(_machine(), {})
-        if known.get(shape) not in ways:
-            known[shape] = fastest_way(ways)
-            self._write()
-        return known[shape]
+        return self.remember(shape, [*ways], lambda: fastest_way(ways))
 
     def _write(self):
+        "Keep all choices, and those that other programs have made meanwhile."
         if self._file is None:
             return
+        for machine, found in self._read().items():
+            self._all[machine] = found | self._all.get(machine, {})
         text = json.dumps(self._all, indent=1, sort_keys=True)
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -119,18 +143,28 @@ def user_choices() -> Choices:
 
 
 # %% ../../nbs/11_zoo/119c_fast.choice.ipynb #h15
+PACKED = 256  # output pixels of an image, at most, where a kernel may be rearranged in advance
+_AS_PIXELS = 100  # output pixels that take about as long as rearranging the kernel
+
+
 class ChoosingConv(nn.Conv2d):
     "A convolution that takes the fastest of several equal ways."
 
-    ways: Mapping[str, tuple[Callable, Callable]]  # name -> transform of the kernel, convolution
+    # name -> transform of the kernel, convolution
+    ways: Mapping[str, tuple[Callable, Callable]] = {"packed": (packed_kernel, packed_conv)}
 
     def __init__(self, conv: nn.Conv2d):
         sizes = (conv.in_channels, conv.out_channels, conv.kernel_size)  # of a layer with a bias
-        super().__init__(*sizes, padding=conv.padding, device="meta")  # type: ignore[arg-type]
+        steps = dict(stride=conv.stride, padding=conv.padding)
+        super().__init__(*sizes, **steps, device="meta")  # type: ignore[arg-type]
         self.weight = conv.weight
         self.bias = conv.bias
         self._kernels: dict[str, tuple[int, object]] = {}  # way -> version of the weight, kernel
         self._chosen: dict[tuple, str] = {}  # size of the input, threads -> way
+
+    def __getstate__(self) -> dict:
+        "Of a copy: kernels are transformed anew."
+        return self.__dict__ | {"_kernels": {}}
 
     def direct(self, x: Tensor) -> Tensor:
         "PyTorch's convolution."
@@ -141,36 +175,54 @@ class ChoosingConv(nn.Conv2d):
         if name == "direct":
             return self.direct(x)
         transform, convolve = self.ways[name]
+        steps = dict(stride=self.stride, padding=self.padding) if name == "packed" else {}
         version = self.weight._version if not self.weight.is_inference() else 0
         kept = self._kernels.get(name)
         if kept is None or kept[0] != version:
-            kept = (version, transform(self.weight.detach()))
+            size = dict(size=[1, *x.shape[1:]]) if steps else {}  # larger batches read it as well
+            kept = (version, transform(self.weight.detach(), **steps, **size))
             self._kernels[name] = kept
-        return convolve(x, kept[1], self.bias)
+        return convolve(x, kept[1], self.bias, **steps)
 
     def _has_choice(self, x: Tensor) -> bool:
-        "Whether other ways hold, and may gain."
+        "Whether other ways than PyTorch's hold."
         if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_grad_enabled():
             return False
-        if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
-            return False
-        return self.weight.numel() * x.shape[0] * x.shape[-2] * x.shape[-1] >= LEAST
+        return not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+
+    def _other_ways(self, x: Tensor) -> list[str]:
+        "Names of the ways that may gain with such an input."
+        numbers = self.weight.numel()
+        pixels = x.shape[-2] * x.shape[-1]  # of an image
+        gains = dict.fromkeys(self.ways, numbers * pixels * len(x) >= LEAST)
+        if "packed" in gains:
+            outputs = pixels // (self.stride[0] * self.stride[1])
+            heavy = numbers * (_AS_PIXELS + outputs * len(x)) >= LEAST
+            gains["packed"] = heavy and outputs <= PACKED and can_pack()
+        return [name for name in gains if gains[name]]
+
+    def _choice(self, x: Tensor) -> str:
+        "The fastest way for such an input."
+        others = self._other_ways(x)
+        if "packed" not in others:  # images are equal work: no more are timed than are needed
+            x = x[: ceil(LEAST / (self.weight.numel() * x.shape[-2] * x.shape[-1]))]
+        ways = {name: partial(self._take, name, x) for name in ("direct", *others)}
+        shape = f"{type(self).__name__} {[*self.weight.shape]} {[*x.shape]}"
+        return user_choices().choose(shape, ways) if others else "direct"
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._has_choice(x):
             return self.direct(x)
         key = (*x.shape, torch.get_num_threads())
         if key not in self._chosen:
-            ways = {name: partial(self._take, name, x) for name in ("direct", *self.ways)}
-            shape = f"{type(self).__name__} {[*self.weight.shape]} {[*x.shape]}"
-            self._chosen[key] = user_choices().choose(shape, ways)
+            self._chosen[key] = self._choice(x)
         return self._take(self._chosen[key], x)
 
 
 class SameConv(ChoosingConv):
     "3x3, size kept."
 
-    ways = {"winograd": (winograd_kernel, winograd_conv)}
+    ways = {"winograd": (winograd_kernel, winograd_conv), **ChoosingConv.ways}
 
 
 class UpsampledConv(ChoosingConv):
@@ -189,45 +241,37 @@ class FewOutputsConv(ChoosingConv):
     ways = {"rows": (row_kernel, row_conv)}
 
 
-# %% ../../nbs/11_zoo/119c_fast.choice.ipynb #h19
-class InstanceNorm(nn.InstanceNorm2d):
-    "An instance norm that keeps channels-last images as they are."
-
-    @classmethod
-    def like(cls, norm: nn.InstanceNorm2d) -> "InstanceNorm":
-        "With the same weights."
-        made = cls(norm.num_features, norm.eps, affine=norm.affine, device="meta")
-        if norm.affine:
-            made.weight = norm.weight
-            made.bias = norm.bias
-        return made
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.group_norm(x, self.num_features, self.weight, self.bias, self.eps)
-
-
 # %% ../../nbs/11_zoo/119c_fast.choice.ipynb #h22
 _Network = TypeVar("_Network", bound=nn.Module)
 FEW = 16  # outputs, below which a large kernel may go by rows
 
 
+def _is_plain(conv: nn.Conv2d) -> bool:
+    "A bias, one group, no dilation, zero padding of a given width."
+    kind = (conv.dilation, conv.groups, conv.padding_mode, type(conv.padding))
+    return kind == ((1, 1), 1, "zeros", tuple) and conv.bias is not None
+
+
 def _keeps_size(conv: nn.Conv2d) -> bool:
-    "Stride 1, odd kernel, zero padding that keeps the size, a bias, one group."
+    "Stride 1, odd kernel, padding that keeps the size."
     side = conv.kernel_size[0]
-    plain = (conv.stride, conv.dilation, conv.groups) == ((1, 1), (1, 1), 1)
     square = conv.kernel_size == (side, side) and conv.padding == (side // 2, side // 2)
-    return plain and square and side % 2 == 1 and conv.bias is not None
+    return square and side % 2 == 1 and conv.stride == (1, 1)
 
 
 def _replacement(layer: nn.Module) -> nn.Module:
     "A layer with more ways, or the layer itself."
     if type(layer) is nn.InstanceNorm2d and not layer.track_running_stats:
         return InstanceNorm.like(layer)
-    if type(layer) is not nn.Conv2d or not _keeps_size(layer) or layer.padding_mode != "zeros":
+    if type(layer) is not nn.Conv2d or not _is_plain(layer):
         return layer
-    if layer.kernel_size == (3, 3) and layer.out_channels >= FEW:
-        return SameConv(layer)
-    return FewOutputsConv(layer) if layer.out_channels < FEW < 4 * layer.in_channels else layer
+    if _keeps_size(layer):
+        if layer.kernel_size == (3, 3) and layer.out_channels >= FEW:
+            return SameConv(layer)
+        if layer.out_channels < FEW < 4 * layer.in_channels:
+            return FewOutputsConv(layer)
+    large = layer.weight.numel() * (_AS_PIXELS + PACKED) >= LEAST
+    return ChoosingConv(layer) if large else layer
 
 
 def _join_upsampling(sequence: nn.Sequential):

@@ -30,7 +30,7 @@ from ..core import InputError
 from ..engines.choice import IN_BF16, PACKAGES, open_engine
 from ..engines.exported import missing_package
 from ..engines.runners import Engine
-from ..inference import frames_at_once, pick_device, ready
+from ..inference import pick_device, ready
 from ..models.names import method_names
 from ..models.registry import build
 from ..process import note
@@ -123,12 +123,13 @@ def installed_engines() -> list[str]:
     ]
 
 
-def _frames_of(engine: Engine, source: Tensor, frames: Tensor, batch: int) -> Callable:
-    "What makes all frames of one source; the source is prepared before."
+def _frames_of(engine: Engine, source: Tensor, frames: Tensor, batch: int = 0) -> Callable:
+    "What makes all frames of one source, prepared before; batch 0: as many as an animation takes."
     prepared = engine.prepare(source)
+    at_once = batch or engine.frames_at_once(prepared)
 
     def make() -> Tensor:
-        parts = frames.split(batch)
+        parts = frames.split(at_once)
         return torch.cat([engine.drive(prepared, engine.detect(part)) for part in parts])
 
     return make
@@ -146,7 +147,6 @@ def _ways(
     device = frames.device
     ways = {(BEFORE, "no"): _frames_of(Engine(plain), source, frames, _BATCH)}
     quick = ready(model, device)
-    batch = frames_at_once(device, (frames.shape[-2], frames.shape[-1]))
     pairs = [(engine, precision) for precision in precisions for engine in engines]
     for engine, precision in pairs:
         if precision != "no" and engine not in IN_BF16:
@@ -156,7 +156,7 @@ def _ways(
         except InputError as error:  # a model that an engine cannot run
             note(f"{model.method}: {engine}, {_words(precision)} is left out: {error}")
         else:
-            ways[engine, precision] = _frames_of(opened, source, frames, batch)
+            ways[engine, precision] = _frames_of(opened, source, frames)
     return ways
 
 
