@@ -2,7 +2,8 @@
 
 from fastcore.test import expect_fail
 
-from animlib.geometry import Keypoints, identity_grid
+from animlib.core import Keypoints
+from animlib.geometry import identity_grid
 
 
 # %% after c10d
