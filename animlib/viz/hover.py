@@ -14,7 +14,6 @@ from statistics import stdev
 from typing import Any
 
 import plotly.graph_objects as go
-import torch
 from plotly.subplots import make_subplots
 from torch import Tensor
 
