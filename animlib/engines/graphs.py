@@ -19,10 +19,11 @@ __all__ = [
 ]
 
 # %% ../../nbs/12_practice/120h_engines.graphs.ipynb #g03
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, cast
 
@@ -141,7 +142,8 @@ def record(
     module = _Recorded(model, graph).eval()
     inputs = (dict(graph.inputs),)
     try:
-        with quiet():
+        # a recorder that fails would print all that it has recorded
+        with quiet(), redirect_stderr(io.StringIO()):
             program = torch.export.export(module, inputs, dynamic_shapes=(axes,), strict=False)
             return program.run_decompositions(_PLAIN)
     except RuntimeError as error:

@@ -252,7 +252,7 @@ def heads_view(
 ) -> Twin:
     "All heads of a Motion Transformer on one scale, one enlarged (fig. 3)."
     desk = HeadsDesk(model, frames, joints, family)
-    titles = ["frame", "layers x heads, token 1", "layer 1, mean", "token to token", "true tree"]
+    titles = ["frame", "heads of token 1", "layer 1, mean", "token to token", "true tree"]
 
     size = (frames.shape[-2], frames.shape[-1])
 

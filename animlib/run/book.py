@@ -25,6 +25,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 from ..core import InputError
@@ -118,8 +119,9 @@ class Chapter:
 
     @cached_property
     def minutes(self) -> int:
-        "How long it takes to read."
-        seen = [cell for cell in self.cells if not is_hidden(cell)]
+        "How long it takes to read, up to the exercises."
+        before = takewhile(lambda cell: not cell_text(cell).startswith("## Exercise"), self.cells)
+        seen = [cell for cell in before if not is_hidden(cell)]
         texts = [cell_text(cell) for cell in seen if cell["cell_type"] == "markdown"]
         code = [code_text(cell) for cell in seen if cell["cell_type"] == "code"]
         words = sum(len(re.findall(r"\w+", text)) for text in texts)

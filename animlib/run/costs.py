@@ -27,7 +27,9 @@ from ..training.loop import Trainer
 def kept_bytes(
     way: Callable,  # makes a forward pass, and maybe the backward pass
 ) -> int:
-    "Memory that is stored for the backward pass; what two layers share counts once."
+    """Memory that is stored for the backward pass; what two layers share counts once.
+
+    With several backward passes in one way: roughly that of all together, less what they reuse."""
     sizes = {}
 
     def store(x: Tensor) -> Tensor:

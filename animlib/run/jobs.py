@@ -108,7 +108,8 @@ class Preview:
         clips: Clips,
         n: int = 4,  # clips in the image, spread over the data set
     ):
-        numbers = [i * len(clips) // n for i in range(min(n, len(clips)))]
+        n = min(n, len(clips))
+        numbers = [i * len(clips) // n for i in range(n)]
         shown = [clips.video(i, slice(128)) for i in numbers]  # clips may have minutes
         self.run = user_path(run, "run")
         self.source = torch.stack([video[0] for video in shown])

@@ -8,6 +8,7 @@ __all__ = ["loaded_addresses", "write_page"]
 # %% ../../nbs/13_runs/133_run.page.ipynb #c03
 import os
 import re
+from html import escape
 from pathlib import Path
 
 from ..core import InputError
@@ -118,7 +119,8 @@ def write_page(
             "embed it in the notebook"
         )
     heading = re.search(r"<h1[^>]*>(.*?)</h1>", body)
-    head = _head(heading[1] if heading else notebook.stem)
+    words = re.sub("<[^>]*>", "", heading[1]) if heading else escape(notebook.stem)  # no tags in it
+    head = _head(words)
     text = f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
     write_atomic(out, lambda path: path.write_text(text, encoding="utf-8"))
     return user_path(out, "out")

@@ -138,7 +138,7 @@ def open_scene(
     opened = open_driving(driving)
     stored = torch.from_numpy(np.stack(list(opened.frames((size, size), "crop"))))
     steps = torch.linspace(0, len(stored) - 1, min(frames, len(stored))).round().long()
-    fps = opened.fps * len(steps) / len(stored)
+    fps = opened.fps * max(len(steps) - 1, 1) / max(len(stored) - 1, 1)  # both ends are taken
     return Scene(images, as_images(stored[steps]), fps)
 
 

@@ -8,11 +8,12 @@ __all__ = ["PLOTLY", "Hover", "hover_curves", "hover_study", "hover_surface"]
 # %% ../../nbs/00_foundations/008a_viz.hover.ipynb #h03
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
+from statistics import stdev
 from typing import Any
 
 import plotly.graph_objects as go
-import torch
 from plotly.subplots import make_subplots
 from torch import Tensor
 
@@ -80,16 +81,16 @@ def _seeds(variant: Mapping, metric: str) -> list[float]:
     return [_short(measured[metric]) for measured in variant["metrics"]]
 
 
-def _spread(values: Sequence[float]) -> float:
-    "Standard deviation over seeds."
-    return _short(torch.tensor(values).std(correction=0).item())
+def _spread(values: Sequence[float]) -> float | None:
+    "Standard deviation over seeds, with n - 1 in the denominator; of a single seed it is unknown."
+    return _short(stdev(values)) if len(values) > 1 else None
 
 
 def hover_study(
     variants: Mapping[str, Mapping],  # name -> {"metrics": a dict for every seed}
     metrics: Sequence[str],  # those to show, side by side
 ) -> Hover:
-    "Means as bars, spreads as thin lines, the values of all seeds under the pointer."
+    "Means as bars, spreads as thin lines (none of a single seed), all seeds under the pointer."
     names = list(variants)
     plot = make_subplots(1, len(metrics), shared_yaxes=True, horizontal_spacing=0.04)
     size = (1.5 + 3 * len(metrics), 0.5 + 0.28 * len(names))
@@ -98,7 +99,8 @@ def hover_study(
         seeds = [_seeds(variants[name], metric) for name in names]
         means = [_short(sum(values) / len(values)) for values in seeds]
         spreads = [_spread(values) for values in seeds]
-        axes[0, i].barh(names, means, xerr=spreads, color="C0", error_kw=dict(lw=0.8))
+        lines = [math.nan if spread is None else spread for spread in spreads]
+        axes[0, i].barh(names, means, xerr=lines, color="C0", error_kw=dict(lw=0.8))
         axes[0, i].set_xlabel(metric)
         plot.add_trace(_bars(names, means, spreads, seeds), row=1, col=i + 1)
         plot.update_xaxes(title=metric, row=1, col=i + 1)

@@ -102,9 +102,8 @@ def _load_weights(path: Path) -> Any:
 
 def _names_code(error: Exception) -> str | None:
     "The function that a refused file asks for."
-    found = re.search(
-        r"GLOBAL `?([\w.]+)|[Uu]nsupported (?:class|global)[: ]+`?([\w.]+)", str(error)
-    )
+    new = r"[Uu]nsupported (?:class|global)[: ]+(?:GLOBAL )?`?([\w.]+)"
+    found = re.search(rf"{new}|GLOBAL `?([\w.]+)", str(error))
     return found and (found[1] or found[2])
 
 

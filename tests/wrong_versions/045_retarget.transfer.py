@@ -3,17 +3,27 @@
 from fastcore.test import expect_fail
 from scipy.spatial import ConvexHull
 
+# %% after c12e
+for wrong in (absolute, lambda s, d, d0: relative(s, d0, d)):
+    for check in (check_identity, check_affine):
+        with expect_fail(AssertionError):
+            check(wrong)
+
+
 # %% after c12f
 with expect_fail(AssertionError):
     check_affine(with_product(lambda s, d, inverse0: d @ s @ inverse0))
+
 
 # %% after c17a
 with expect_fail(AssertionError):  # scipy's `area` is the perimeter in 2-D
     check_hull(lambda xy: float(ConvexHull(xy.numpy()).area))
 
+
 # %% after c20a
 with expect_fail(AssertionError):
     check_scale(lambda s, d0: figure_scale(s, d0) ** 2)  # areas, not lengths
+
 
 # %% after c25c
 with expect_fail(AssertionError):

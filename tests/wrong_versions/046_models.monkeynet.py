@@ -4,6 +4,10 @@ from dataclasses import replace
 
 from fastcore.test import expect_fail
 
+# %% after c11c
+with expect_fail(AssertionError):  # no covariances at all
+    check_build(lambda cfg: build(replace(cfg, spread=KeypointSpreadCfg(learned=False))))
+
 
 # %% after c14
 def always_made(cfg):

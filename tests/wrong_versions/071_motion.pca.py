@@ -14,6 +14,16 @@ with expect_fail(AssertionError):
     check_half_turn(lambda M: torch.where(M[..., :1, 1:] < 0, -1.0, 1.0))  # another entry
 
 
+# %% after c11b
+def product(A, B):  # the motion instead of the axes
+    M = A @ inverse_2x2(B)
+    return M * half_turn(M)
+
+
+with expect_fail(AssertionError):
+    check_same_side(product)
+
+
 # %% after c14b
 def every_frame_alone(s, d, size):
     return affine_motion(replace(s, jac=s.jac * half_turn(s.jac)), d, size)

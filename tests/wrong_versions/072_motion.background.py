@@ -22,3 +22,37 @@ with expect_fail(AssertionError):
     check_grid(undivided)
 with expect_fail(AssertionError):
     check_grid(lambda matrix, size: homography_grid(matrix.mT, size))
+
+
+# %% after c14cs
+for check in (check_light, check_local):
+    with expect_fail(AssertionError):
+        check(offset_of)  # not divided
+with expect_fail(AssertionError):
+    check_light(by_whole_image)
+
+
+# %% after c18
+class Random(BackgroundMotion):  # a head that begins anywhere
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        awake(self)
+
+
+class Early(BackgroundMotion):  # moves first, is held later
+    def set_progress(self, progress):
+        self.active = progress < self.start
+
+
+class Coloured(BackgroundMotion):  # forgets the option
+    def __init__(self, *args, contrast=False, **options):
+        super().__init__(*args, **options)
+
+
+def make_wrong(wrong):
+    return lambda kind="affine", **options: small(kind, wrong, **options)
+
+
+for check, wrong in ((check_background, Random), (check_start, Early), (check_option, Coloured)):
+    with expect_fail(AssertionError):
+        check(make_wrong(wrong))
