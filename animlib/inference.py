@@ -169,8 +169,8 @@ def measured_batch(
 ) -> int:
     "Frames at a time on a processor: remembered for this name, or measured now."
     usual = frames_at_once(torch.device("cpu"), size)
-    most = max(1, min(_ON_PROCESSOR, 2 * PIXELS // (size[0] * size[1])))  # bounds the memory
-    counts = [count for count in (usual // 2, usual, 2 * usual) if 1 <= count <= most]
+    largest = max(1, min(_ON_PROCESSOR, 2 * PIXELS // (size[0] * size[1])))  # bounds the memory
+    counts = [count for count in (usual // 2, usual, 2 * usual) if 1 <= count <= largest]
     if len(counts) == 1:
         return counts[0]
     words = f"frames at a time: {name}, {size[0]}x{size[1]}"

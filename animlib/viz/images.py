@@ -255,9 +255,7 @@ def curves(
     for label, line in lines.items():
         x, y = line if isinstance(line, tuple) else (range(len(line)), line)
         axis.plot(x, y, label=label, lw=1)
-    axis.set_title(title)
-    axis.set_xlabel(xlabel)
-    axis.set_ylabel(ylabel)
+    axis.set(title=title, xlabel=xlabel, ylabel=ylabel)
     axis.set_yscale("log" if log else "linear")
     axis.legend(**dict(loc="upper left", bbox_to_anchor=(1, 1)) if beside else {})
     return axis

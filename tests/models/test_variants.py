@@ -55,10 +55,11 @@ PAPER = {
         "+ multi-masks": {"loss.consistency": 0.0, "loss.warping": 0.0},
         "+ L_bg": {"loss.warping": 0.0},
     },
-    "dam": {  # table 1 compares with FOMM, which has no prior; the others are as released
+    "dam": {  # table 1 compares with FOMM, which has no prior; others are as released
         "no prior": {"loss.motion_prior": 0.0},
         "no background": {"background.kind": "zero"},
         "source warped": {"loss.warped": "source"},
+        "positions alone": {"loss.matrices": False},  # eq. 11 as printed
         "second pass": {"loss.second_pass": 1.0},
     },
     "hdam": {

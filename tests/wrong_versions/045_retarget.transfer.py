@@ -9,8 +9,6 @@ for wrong in (absolute, lambda s, d, d0: relative(s, d0, d)):
         with expect_fail(AssertionError):
             check(wrong)
 
-
-# %% after c12f
 with expect_fail(AssertionError):
     check_affine(with_product(lambda s, d, inverse0: d @ s @ inverse0))
 
