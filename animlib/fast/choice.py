@@ -107,7 +107,7 @@ class Choices:
     ) -> str:  # a name
         "What was chosen before, or what is chosen now."
         known = self._all.get(_machine(), {}).get(shape)
-        if known in ways:
+        if known is not None and known in ways:
             return known
         chosen = measure()  # may remember choices of its own
         self._all.setdefault(_machine(), {})[shape] = chosen
