@@ -34,16 +34,7 @@ from torch import Tensor, nn
 
 from ..blocks import InstanceNorm
 from ..data.cache import cache_folder
-from animlib.fast.shared import (
-    can_pack,
-    packed_conv,
-    packed_kernel,
-    row_conv,
-    row_kernel,
-    upsample_kernels,
-    upsampled_conv,
-)
-from .winograd import winograd_conv, winograd_kernel
+from .shared import WAYS, can_pack
 from ..storage import write_atomic
 
 # %% ../../nbs/11_zoo/119c_fast.choice.ipynb #h09
@@ -150,8 +141,7 @@ _AS_PIXELS = 100  # output pixels that take about as long as rearranging the ker
 class ChoosingConv(nn.Conv2d):
     "A convolution that takes the fastest of several equal ways."
 
-    # name -> transform of the kernel, convolution
-    ways: Mapping[str, tuple[Callable, Callable]] = {"packed": (packed_kernel, packed_conv)}
+    ways: tuple[str, ...] = ("packed",)  # names in `WAYS`
 
     def __init__(self, conv: nn.Conv2d):
         sizes = (conv.in_channels, conv.out_channels, conv.kernel_size)  # of a layer with a bias
@@ -174,15 +164,13 @@ class ChoosingConv(nn.Conv2d):
         "The convolution in the way of that name."
         if name == "direct":
             return self.direct(x)
-        transform, convolve = self.ways[name]
-        steps = dict(stride=self.stride, padding=self.padding) if name == "packed" else {}
+        way = WAYS[name]
         version = self.weight._version if not self.weight.is_inference() else 0
         kept = self._kernels.get(name)
         if kept is None or kept[0] != version:
-            size = dict(size=[1, *x.shape[1:]]) if steps else {}  # larger batches read it as well
-            kept = (version, transform(self.weight.detach(), **steps, **size))
+            kept = (version, way.transform(self, x))
             self._kernels[name] = kept
-        return convolve(x, kept[1], self.bias, **steps)
+        return way.convolve(self, x, kept[1])
 
     def _has_choice(self, x: Tensor) -> bool:
         "Whether other ways than PyTorch's hold."
@@ -222,13 +210,13 @@ class ChoosingConv(nn.Conv2d):
 class SameConv(ChoosingConv):
     "3x3, size kept."
 
-    ways = {"winograd": (winograd_kernel, winograd_conv), **ChoosingConv.ways}
+    ways = ("winograd", "packed")
 
 
 class UpsampledConv(ChoosingConv):
     "3x3 after every pixel was repeated 2x2, in one layer."
 
-    ways = {"shared": (upsample_kernels, upsampled_conv)}
+    ways = ("shared",)
 
     def direct(self, x: Tensor) -> Tensor:
         "PyTorch's two steps."
@@ -238,7 +226,7 @@ class UpsampledConv(ChoosingConv):
 class FewOutputsConv(ChoosingConv):
     "A large kernel with few outputs, size kept."
 
-    ways = {"rows": (row_kernel, row_conv)}
+    ways = ("rows",)
 
 
 # %% ../../nbs/11_zoo/119c_fast.choice.ipynb #h22

@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = [
+    "WAYS",
     "upsample_kernels",
     "upsampled_conv",
     "row_kernel",
@@ -11,18 +12,20 @@ __all__ = [
     "packed_kernel",
     "packed_conv",
     "can_pack",
+    "Way",
 ]
 
 # %% ../../nbs/00_foundations/004e_fast.shared.ipynb #u03
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from .winograd import STRIP
+from .winograd import STRIP, winograd_conv, winograd_kernel
 
 
 # %% ../../nbs/00_foundations/004e_fast.shared.ipynb #u11
@@ -152,3 +155,45 @@ def can_pack() -> bool:
             return torch.allclose(made, F.conv2d(x, weight, bias, 2, 1), atol=1e-4)
     except (RuntimeError, AttributeError):
         return False
+
+
+# %% ../../nbs/00_foundations/004e_fast.shared.ipynb #p15
+class Way(NamedTuple):
+    "A way to compute a layer: its kernel is transformed once, then serves every input."
+
+    transform: Callable  # layer, input -> kernel
+    convolve: Callable  # layer, input, kernel -> output
+
+
+def _of_weight(transform: Callable, convolve: Callable) -> Way:
+    "A way that needs neither the layer's steps nor the input's size."
+    return Way(
+        lambda layer, x: transform(layer.weight.detach()),
+        lambda layer, x, kernel: convolve(x, kernel, layer.bias),
+    )
+
+
+def _pack(
+    layer: Any,  # a convolution, its padding in numbers
+    x: Tensor,  # `[b,c,h,w]`
+) -> Tensor:
+    "The kernel for inputs of that size; larger batches read it as well."
+    size = [1, *x.shape[1:]]
+    return packed_kernel(layer.weight.detach(), layer.stride, layer.padding, size)
+
+
+def _convolve_packed(
+    layer: Any,  # a convolution with a bias, its padding in numbers
+    x: Tensor,  # `[b,c,h,w]`
+    kernel: Tensor,  # from `_pack`
+) -> Tensor:  # `[b,o,h,w]`
+    "The layer's output."
+    return packed_conv(x, kernel, layer.bias, layer.stride, layer.padding)
+
+
+WAYS = {
+    "winograd": _of_weight(winograd_kernel, winograd_conv),  # 3x3, size kept
+    "shared": _of_weight(upsample_kernels, upsampled_conv),  # 3x3 after repeated pixels
+    "rows": _of_weight(row_kernel, row_conv),  # few outputs, size kept
+    "packed": Way(_pack, _convolve_packed),  # any steps
+}
