@@ -81,7 +81,7 @@ def ready(
 # %% ../nbs/12_practice/120a_inference.ipynb #c11
 PIXELS = 2**16  # of the frames that a processor computes at a time, or a card for each gigabyte
 _LARGEST = 64  # frames at a time
-_ON_PROCESSOR = 16  # frames at a time, likewise
+_ON_PROCESSOR = 16  # frames at a time on a processor, at most
 
 
 def _card_pixels(device: torch.device) -> int:

@@ -54,7 +54,7 @@ class HideTwin(anywidget.AnyWidget):
 
 # %% ../../nbs/12_practice/127a_explore.twin.ipynb #w08
 def _inline(image: Tensor) -> str:
-    "An image as a page takes it: webp, a quarter of a png."
+    "An image as a page takes it: webp."
     stored = io.BytesIO()
     Image.fromarray(to_uint8(image)).save(stored, "webp", quality=90)
     return f"data:image/webp;base64,{base64.b64encode(stored.getvalue()).decode()}"
