@@ -20,7 +20,6 @@ from animlib.explore.groups import (
     affine_part,
     bending_map,
     border_points,
-    candidate_colours,
     choices,
     chosen_points,
     drawn_keep,
@@ -30,6 +29,7 @@ from animlib.explore.groups import (
     tinted,
 )
 from .layout import Pane, row, titled
+from .panels import candidate_colours
 from .stage import Stage, weights_of
 from .twin import Twin
 from ..geometry import resize_maps, warp

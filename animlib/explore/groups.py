@@ -14,7 +14,6 @@ __all__ = [
     "choices",
     "chosen_points",
     "group_slice",
-    "candidate_colours",
     "tinted",
     "drawn_keep",
     "dropped",
@@ -31,12 +30,12 @@ from ..animator import Step
 from ..core import GridWarp, InputError, Keypoints
 from ..dense.blend import blend_grids
 from ..dense.contributions import drop_candidates
+from .panels import candidate_colours
 from .stage import Stage
 from ..geometry import Size, identity_grid, resize_maps
 from ..inference import inference_mode
 from ..motion.tps import TpsMotion
 from ..splines import Spline
-from ..viz.draw import keypoint_colours
 
 
 # %% ../../nbs/12_practice/128a_explore.groups.ipynb #g06
@@ -116,11 +115,6 @@ def group_slice(
 
 
 # %% ../../nbs/12_practice/128a_explore.groups.ipynb #g14
-def candidate_colours(m: int) -> Tensor:  # `[m,3]`
-    "Grey for the background, then the colours of keypoints."
-    return torch.cat([torch.full((1, 3), 0.5), keypoint_colours(m - 1)])
-
-
 def tinted(
     frame: Tensor,  # `[3,h,w]`
     weights: Tensor,  # `[m,h',w']`, background first

@@ -4,7 +4,6 @@
 
 # %% auto #0
 __all__ = [
-    "candidate_colours",
     "winner_panel",
     "contribution_table",
     "mask_panes",
@@ -24,6 +23,7 @@ from ..animator import Step
 from .codes import code_of
 from .page import PAGE_TOOLS, Explorer
 from animlib.explore.panels import (
+    candidate_colours,
     colour_bar,
     difference_panel,
     flow_panel,
@@ -35,18 +35,10 @@ from .stage import Stage, occlusion_of, open_stage, weights_of
 from .twin import Twin
 from ..geometry import Size, resize_maps
 from ..media.write import Video
-from ..viz.draw import keypoint_colours
 from ..viz.images import enlarge, grid_image, titled_columns, to_uint8
 
 
 # %% ../../nbs/12_practice/127h_explore.masks.ipynb #m06
-def candidate_colours(
-    m: int,  # candidates
-) -> Tensor:  # `[m,3]`
-    "Grey for the background, then the colours of the keypoints."
-    return torch.cat([torch.full((1, 3), 0.55), keypoint_colours(m - 1)])
-
-
 def winner_panel(
     weights: Tensor,  # `[m,h,w]`, background first
     size: Size,  # (rows, columns)

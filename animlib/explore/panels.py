@@ -9,6 +9,7 @@ __all__ = [
     "candidate_panel",
     "mask_panel",
     "weight_panels",
+    "candidate_colours",
     "difference_panel",
     "colour_bar",
     "fade",
@@ -29,7 +30,7 @@ from torch import Tensor
 from ..core import Keypoints, as_images, expect_shape
 from .stage import Stage, occlusion_of, weights_of
 from ..geometry import Size, identity_grid, resize_maps, to_pixels, warp
-from ..viz.draw import flow_image, flow_wheel
+from ..viz.draw import flow_image, flow_wheel, keypoint_colours
 from ..viz.images import heat_image, to_uint8
 
 
@@ -114,6 +115,13 @@ def weight_panels(
 ) -> Tensor:  # `[m,3,*size]`
     "Contribution maps as heat, from 0 to 1 for all of them."
     return torch.stack([heat_image(weight, size, 1.0) for weight in weights])
+
+
+def candidate_colours(
+    m: int,  # candidates
+) -> Tensor:  # `[m,3]`
+    "Grey for the background, then the colours of the keypoints."
+    return torch.cat([torch.full((1, 3), 0.55), keypoint_colours(m - 1)])
 
 
 def difference_panel(

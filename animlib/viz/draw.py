@@ -230,10 +230,10 @@ def full_contrast(
     maps: Tensor,  # `[...]` in [0,1]
     least: float = 0.05,  # between black and white, so that an even map stays even
 ) -> tuple[Tensor, str]:  # the maps anew in [0,1], and what black and white stand for
-    "Maps on one common scale from their lowest value to their highest, such as '0.26 to 1.00'."
+    "Maps on one common scale from their lowest value to their highest, such as '0.26-1.00'."
     high = maps.max().clamp(min=least)
     low = min(maps.min(), high - least)
-    return (maps - low) / (high - low), f"{low:.2f} to {high:.2f}"
+    return (maps - low) / (high - low), f"{low:.2f}-{high:.2f}"
 
 
 # %% ../../nbs/00_foundations/009_viz.draw.ipynb #c33
@@ -279,9 +279,10 @@ def _columns(step: Step, n: int, factor: int, driving: Tensor | None) -> dict:
         flows = [flow_image(grid, size) for grid in _first(step.flow.warp.grid, n)]
         columns[f"flow, full at {full_colour(size):.0f} px"] = enlarge(torch.stack(flows), factor)
     if step.flow.visible:
-        masks = _first(step.flow.visible[-1], n).float()
-        masks, limits = full_contrast(resize_maps(masks, size))
-        columns[f"occlusion, {limits}"] = enlarge(repeat(masks, "n 1 h w -> n c h w", c=3), factor)
+        masks = resize_maps(_first(step.flow.visible[-1], n).float(), size)
+        shown, limits = full_contrast(masks)
+        title = "occlusion: none" if masks.min() > 0.99 else f"occlusion {limits}"
+        columns[title] = enlarge(repeat(shown, "n 1 h w -> n c h w", c=3), factor)
     columns["result"] = enlarge(_first(step.frame, n), factor)
     return columns
 
