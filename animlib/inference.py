@@ -147,17 +147,17 @@ def fastest_batch(
     make: Callable[[int], object],  # makes so many frames at a time
     counts: Sequence[int],  # to be timed
 ) -> int:
-    "The smallest count that is about as fast as the fastest one, by seconds of all cores a frame."
+    "The smallest count that is about as fast as the fastest one, by seconds of a frame."
     for count in counts:
         make(count)  # fetches memory, and lets layers choose their ways
     found = dict.fromkeys(counts, float("inf"))
-    begin = time.process_time()
+    begin = time.perf_counter()
     for turn in range(5):
         for count in counts:
-            start = time.process_time()
+            start = time.perf_counter()
             make(count)
-            found[count] = min(found[count], (time.process_time() - start) / count)
-        if turn > 1 and time.process_time() - begin > _ENOUGH:
+            found[count] = min(found[count], (time.perf_counter() - start) / count)
+        if turn > 1 and time.perf_counter() - begin > _ENOUGH:
             break
     return min(count for count in counts if found[count] <= NEARLY * min(found.values()))
 

@@ -18,8 +18,8 @@ from ..storage import user_path, write_atomic
 _LOADED = re.compile(
     r"""
     <(?:script|link|img|video|audio|source|iframe|object|embed)\b[^>]*?  # a tag that loads
-    (?:src|srcset|href|data|poster)\s*=\s*["']?(?!data:)([^"'\s>]+)  # from an address
-    | (?:@import|url\()\s*["']?(https?:[^"')\s]+)  # a style that does
+    (?:src|href|data)\s*=\s*["']?(?!data:)([^"'\s>]+)                    # from an address
+    | (?:@import|url\()\s*["']?(https?:[^"')\s]+)                        # a style that does
     """,
     re.VERBOSE,
 )

@@ -8,7 +8,7 @@ from project_files import ROOT, Cell, chapters, code, markdown, read_cells
 
 from animlib.evaluate.tables import SPREAD, SPREAD_OF, are_level, in_order, row_values
 
-OTHERS = {"methods", "metric-floors", "seconds"}  # no tables of models
+OTHERS = {"methods", "metric-floors", "seconds", "speed"}  # no tables of models
 ASSETS = [p for p in sorted((ROOT / "nbs/assets").glob("*.json")) if p.stem not in OTHERS]
 
 
