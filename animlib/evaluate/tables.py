@@ -46,11 +46,7 @@ FACTORS = {2: 4.30, 3: 2.78, 4: 2.45, 5: 2.31, 10: 2.10}  # seeds of each row ->
 
 # %% ../../nbs/12_practice/126_evaluate.tables.ipynb #m18c
 SPREAD = 0.05  # equal rows of one seed are less far apart in 95 % of the cases (shares of L1)
-SPREAD_OF = {  # the same, of noisier numbers
-    "warp_ratio": 0.2,
-    "relative_l1_ratio": 0.3,
-    "absolute_l1_ratio": 0.5,
-}
+SPREAD_OF = {"warp_ratio": 0.2, "relative_l1_ratio": 0.3, "absolute_l1_ratio": 0.5}  # noisier
 
 
 def row_values(
