@@ -205,11 +205,8 @@ def random_spline(
 
 
 # %% ../nbs/00_foundations/002_splines.ipynb #e02
-def solve_by_elimination(
-    matrix: Tensor,  # `[...,n,n]`, n small
-    targets: Tensor,  # `[...,n,m]`; leading axes may be 1 where the matrix has more
-) -> Tensor:  # `[...,n,m]`, x in matrix @ x = targets
-    "Gauss-Jordan elimination with row pivots, in operators that every runtime has."
+def _eliminate(matrix: Tensor, targets: Tensor) -> Tensor:
+    "Gauss-Jordan elimination with row pivots: x in matrix @ x = targets, but for rounding."
     n = matrix.shape[-1]
     rows = torch.cat([matrix, targets + torch.zeros_like(matrix[..., :1])], -1)
     free = torch.ones_like(rows[..., 0])  # 0: the row has been a pivot
@@ -223,3 +220,13 @@ def solve_by_elimination(
         free = free * (1 - chosen)
         order.append(chosen)
     return torch.stack(order, -2) @ rows[..., n:]
+
+
+# %% ../nbs/00_foundations/002_splines.ipynb #e02b
+def solve_by_elimination(
+    matrix: Tensor,  # `[...,n,n]`, n small
+    targets: Tensor,  # `[...,n,m]`; leading axes may be 1 where the matrix has more
+) -> Tensor:  # `[...,n,m]`, x in matrix @ x = targets
+    "Elimination and one step of refinement, in operators that every runtime has."
+    found = _eliminate(matrix, targets)
+    return found + _eliminate(matrix, targets - matrix @ found)
