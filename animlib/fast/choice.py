@@ -42,21 +42,18 @@ CLEARLY = 0.9  # of the direct way's time, at most, for another way to be taken
 LEAST = 20_000_000  # multiplications of a layer for which ways are timed
 
 
-def _seconds(way: Callable) -> float:
-    "The best of three runs: seconds of all cores, which other programs hardly change."
-    taken = []
-    for _ in range(3):
-        start = time.process_time()
-        way()
-        taken.append(time.process_time() - start)
-    return min(taken)
-
-
 def fastest_way(
     ways: Mapping[str, Callable],  # the first one is the direct way
 ) -> str:  # a name
     "The fastest way; the first one, unless another is clearly faster."
-    seconds = {name: _seconds(way) for name, way in ways.items()}
+    for way in ways.values():
+        way()  # transforms its kernel and fetches memory
+    seconds = dict.fromkeys(ways, float("inf"))
+    for _ in range(3):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            seconds[name] = min(seconds[name], time.perf_counter() - start)
     direct = next(iter(ways))
     best = min(seconds, key=lambda name: seconds[name])
     return best if seconds[best] < CLEARLY * seconds[direct] else direct

@@ -29,6 +29,7 @@ from ..animator import Animator
 from ..core import InputError
 from ..engines.choice import IN_BF16, PACKAGES, open_engine
 from ..engines.exported import missing_package
+from ..engines.files import smooth_images
 from ..engines.runners import Engine
 from ..inference import pick_device, ready
 from ..models.names import method_names
@@ -162,8 +163,8 @@ def _ways(
 
 # %% ../../nbs/13_runs/135i_run.speed.ipynb #v14
 def _random_frames(model: Animator, count: int, size: int, device) -> tuple[Tensor, Tensor]:
-    "A source, or as many as the method takes, and frames."
-    frames = torch.rand(count, 3, size, size, device=device)
+    "A source, or as many as the method takes, and smooth frames."
+    frames = smooth_images((size, size), count, seed=0).to(device)
     if model.n_sources == 1:
         return frames[:1], frames
     return frames[None, : model.n_sources or 4], frames
