@@ -18,9 +18,9 @@ __all__ = [
 
 # %% ../nbs/12_practice/120a_inference.ipynb #c03
 import copy
-import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ from torch import Tensor
 from .animator import Animator, Prepared, expect_animator
 from .blocks import fold_norms
 from .core import InputError, Keypoints
-from .fast.choice import quicken, user_choices
+from .fast.choice import quicken, shortest_times, user_choices
 from .zoo.hub import load_animator
 
 
@@ -140,7 +140,6 @@ def animate_frames(
 
 # %% ../nbs/12_practice/120a_inference.ipynb #b11
 NEARLY = 1.025  # times the best time of a frame: what counts as equally fast
-_ENOUGH = 0.25  # seconds of timing after which three rounds are enough
 
 
 def fastest_batch(
@@ -148,17 +147,8 @@ def fastest_batch(
     counts: Sequence[int],  # to be timed
 ) -> int:
     "The smallest count that is about as fast as the fastest one, by seconds of a frame."
-    for count in counts:
-        make(count)  # fetches memory, and lets layers choose their ways
-    found = dict.fromkeys(counts, float("inf"))
-    begin = time.perf_counter()
-    for turn in range(5):
-        for count in counts:
-            start = time.perf_counter()
-            make(count)
-            found[count] = min(found[count], (time.perf_counter() - start) / count)
-        if turn > 1 and time.perf_counter() - begin > _ENOUGH:
-            break
+    times = shortest_times({count: partial(make, count) for count in counts}, rounds=5)
+    found = {count: seconds / count for count, seconds in times.items()}  # of a frame
     return min(count for count in counts if found[count] <= NEARLY * min(found.values()))
 
 

@@ -8,6 +8,7 @@ __all__ = [
     "LEAST",
     "PACKED",
     "FEW",
+    "shortest_times",
     "fastest_way",
     "Choices",
     "user_choices",
@@ -40,20 +41,35 @@ from ..storage import write_atomic
 # %% ../../nbs/11_zoo/119c_fast.choice.ipynb #h09
 CLEARLY = 0.9  # of the direct way's time, at most, for another way to be taken
 LEAST = 20_000_000  # multiplications of a layer for which ways are timed
+_ENOUGH = 0.25  # seconds of timing after which three rounds are enough
+_Name = TypeVar("_Name")  # of a way
 
 
+def shortest_times(
+    ways: Mapping[_Name, Callable],
+    rounds: int = 3,  # at most; three are enough once they have taken `_ENOUGH`
+) -> dict[_Name, float]:  # seconds
+    "The shortest time of each way, by the clock and in turns."
+    for way in ways.values():
+        way()  # transforms its kernel and fetches memory
+    found = dict.fromkeys(ways, float("inf"))
+    begin = time.perf_counter()
+    for turn in range(rounds):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            found[name] = min(found[name], time.perf_counter() - start)
+        if turn > 1 and time.perf_counter() - begin > _ENOUGH:
+            break
+    return found
+
+
+# %% ../../nbs/11_zoo/119c_fast.choice.ipynb #h09a
 def fastest_way(
     ways: Mapping[str, Callable],  # the first one is the direct way
 ) -> str:  # a name
     "The fastest way; the first one, unless another is clearly faster."
-    for way in ways.values():
-        way()  # transforms its kernel and fetches memory
-    seconds = dict.fromkeys(ways, float("inf"))
-    for _ in range(3):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
+    seconds = shortest_times(ways)
     direct = next(iter(ways))
     best = min(seconds, key=lambda name: seconds[name])
     return best if seconds[best] < CLEARLY * seconds[direct] else direct

@@ -26,7 +26,7 @@ class Work:
         self.seconds = seconds
         self.now = 0.0
         self.calls: list[int] = []
-        monkeypatch.setattr(inference.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(choice.time, "perf_counter", lambda: self.now)
 
     def __call__(self, count: int):
         self.calls.append(count)
