@@ -36,6 +36,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from .core import InputError
+from .geometry import laid_out
 from .options import Config
 from .ranges import Depth, Width
 
@@ -73,9 +74,8 @@ def doubled_conv(
     conv: nn.Conv2d,  # 3x3, same size
 ) -> Tensor:  # `[b,n_out,2h,2w]`
     "The convolution of `x` with every pixel doubled: a transposed one of 4x4 on `x` itself."
-    rows = F.pad(conv.weight, (0, 0, 0, 1)) + F.pad(conv.weight, (0, 0, 1, 0))
-    taps = F.pad(rows, (0, 1)) + F.pad(rows, (1, 0))
-    taps = rearrange(taps.flip(-2, -1), "o i h w -> i o h w")
+    sums = F.avg_pool2d(conv.weight, 2, stride=1, padding=1, divisor_override=1)  # of 2x2 taps
+    taps = rearrange(sums.flip(-2, -1), "o i h w -> i o h w")
     return F.conv_transpose2d(x, taps, conv.bias, stride=2, padding=1)
 
 
@@ -160,6 +160,7 @@ class Hourglass(nn.Module):
         out = [x]
         for down in self.downs:
             out.append(down(out[-1]))
+        out[0] = laid_out(x, like=out[1])  # what the way up joins lies alike in memory
         return out
 
     def climb(self, skips: list[Tensor]) -> list[Tensor]:

@@ -14,6 +14,7 @@ __all__ = [
     "full_precision",
     "resize_maps",
     "resize_grid",
+    "laid_out",
     "warp",
     "warp_each",
     "inverse_2x2",
@@ -201,11 +202,14 @@ class _KeepLayout(torch.autograd.Function):
         return gradient.contiguous(memory_format=ctx.layout)
 
 
-def _laid_out(warped: Tensor, like: Tensor) -> Tensor:
+def laid_out(
+    image: Tensor,  # `[b,c,h,w]`
+    like: Tensor,  # `[...,c',h',w']` an image whose memory layout is wanted
+) -> Tensor:  # `[b,c,h,w]` the same numbers
     "With the memory layout of another image; a compiler chooses layouts itself."
     if torch.compiler.is_compiling():
-        return warped
-    return warped.contiguous(memory_format=_layout(like))
+        return image
+    return image.contiguous(memory_format=_layout(like))
 
 
 def _read_alike(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Tensor:
@@ -215,7 +219,7 @@ def _read_alike(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Te
     like = image
     if image.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling():
         image = _KeepLayout.apply(image)
-    return _laid_out(_read(image, grid, pad, sampling), like)
+    return laid_out(_read(image, grid, pad, sampling), like)
 
 
 # %% ../nbs/00_foundations/000b_geometry.ipynb #n10
@@ -231,7 +235,7 @@ def warp(
     if image.shape[0] == grid.shape[0]:
         return _read_alike(image, grid, pad, sampling)
     warped = warp_each(image, grid[None], pad, sampling)[0]
-    return _laid_out(warped, image)
+    return laid_out(warped, image)
 
 
 # %% ../nbs/00_foundations/000b_geometry.ipynb #g21

@@ -71,8 +71,11 @@ def gaussian_maps(
     inv_cov: Tensor | None = None,  # `[b,k,2,2]` inverse covariances, instead of `var`
 ) -> Tensor:  # `[b,k,h,w]`, peak value 1 (not normalised to sum 1)
     "One bump per keypoint."
-    offset = identity_grid(*size, like=xy) - rearrange(xy, "b k xy -> b k 1 1 xy")
+    grid = identity_grid(*size, like=xy)
     if inv_cov is None:
-        return torch.exp(-offset.square().sum(-1) / (2 * var))
+        row = torch.exp(-(grid[0, :, 0] - xy[..., :1]).square() / (2 * var))
+        column = torch.exp(-(grid[:, 0, 1] - xy[..., 1:]).square() / (2 * var))
+        return einsum(column, row, "b k h, b k w -> b k h w")
+    offset = grid - rearrange(xy, "b k xy -> b k 1 1 xy")
     square = einsum(offset, inv_cov, offset, "b k h w i, b k i j, b k h w j -> b k h w")
     return torch.exp(-0.5 * square)

@@ -9,7 +9,7 @@ __all__ = ["read_jacobian", "JacobianDetectorCfg", "JacobianDetector"]
 from dataclasses import dataclass
 
 import torch
-from einops import einsum, rearrange, repeat
+from einops import einsum, rearrange
 from torch import Tensor, nn
 
 from ..core import Keypoints
@@ -25,11 +25,11 @@ def read_jacobian(
     maps: Tensor,  # `[b,4k,h,w]`, or `[b,4,h,w]` for all keypoints: row-major 2x2 at every pixel
 ) -> Tensor:  # `[b,k,2,2]`
     "Mean of a matrix field under each heatmap (FOMM, appendix A)."
-    k = heat.shape[1]
-    field = rearrange(maps, "b (k i j) h w -> b k i j h w", i=2, j=2)
-    if field.shape[1] == 1:
-        field = repeat(field, "b 1 i j h w -> b k i j h w", k=k)
-    return einsum(heat, field, "b k h w, b k i j h w -> b k i j")
+    means = einsum(heat, maps, "b k h w, b c h w -> b k c")  # of every map under every heatmap
+    matrices = rearrange(means, "b k (field i j) -> b k field i j", i=2, j=2)
+    if matrices.shape[2] == 1:
+        return matrices[:, :, 0]
+    return einsum(matrices, "b k k i j -> b k i j")  # each keypoint's own field
 
 
 # %% ../../nbs/05_fomm/051_detectors.jacobian.ipynb #c12

@@ -45,7 +45,7 @@ def visible_features(
     visible = visible_mask(flow, features.shape[-2:], sampling)
     if under is None:
         return warped * visible
-    return warped * visible + under * (1 - visible)
+    return torch.lerp(under.to(warped.dtype), warped, visible.to(warped.dtype))
 
 
 # %% ../../nbs/05_fomm/053_generators.occlusion.ipynb #h13a
