@@ -36,10 +36,11 @@ from .domain import advise_domain
 from .engines.choice import EngineName, device_for, open_engine
 from .engines.runners import Engine
 from .faces import FaceFinder, find_faces
+from .fast.memory import kept_memory
 from .inference import ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
-from .process import ahead, note
+from .process import ahead, behind, note
 from .ranges import Batch, Fit, FrameSize, MotionScale, Precision, checked
 from .retarget.transfer import best_frame as nearest_frame
 from .retarget.transfer import check_mode, normalise_shape
@@ -215,12 +216,12 @@ _AHEAD = 32  # frames that may wait, decoded
 def _write_all(writer: VideoWriter, parts: Iterable[np.ndarray]) -> Path:
     "The batches of frames into a file, or nothing if one of them cannot be made."
     with writer:
-        for part in ahead(parts, 1):  # made while the last one is encoded
-            writer.write(part)
+        behind(writer.write, parts)  # the next ones are made while these are encoded
     return writer.path
 
 
 @checked
+@kept_memory()
 def animate(
     model,  # an Animator, a name of the zoo, or a path
     source,  # path, array or tensor `[3,h,w]` of an image; a list where the model uses several

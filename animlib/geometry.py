@@ -222,7 +222,6 @@ def _read_alike(image: Tensor, grid: Tensor, pad: str, sampling: Sampling) -> Te
     return laid_out(_read(image, grid, pad, sampling), like)
 
 
-# %% ../nbs/00_foundations/000b_geometry.ipynb #n10
 @full_precision
 def warp(
     image: Tensor,  # `[b,c,h,w]` where values are read; b may be 1 for many grids

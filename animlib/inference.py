@@ -30,6 +30,7 @@ from .animator import Animator, Prepared, expect_animator
 from .blocks import fold_norms
 from .core import InputError, Keypoints
 from .fast.choice import quicken, shortest_times, user_choices
+from .fast.memory import kept_memory
 from .zoo.hub import load_animator
 
 
@@ -147,7 +148,8 @@ def fastest_batch(
     counts: Sequence[int],  # to be timed
 ) -> int:
     "The smallest count that is about as fast as the fastest one, by seconds of a frame."
-    times = shortest_times({count: partial(make, count) for count in counts}, rounds=5)
+    with kept_memory():  # as while an animation is made
+        times = shortest_times({count: partial(make, count) for count in counts}, rounds=5)
     found = {count: seconds / count for count, seconds in times.items()}  # of a frame
     return min(count for count in counts if found[count] <= NEARLY * min(found.values()))
 

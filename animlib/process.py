@@ -11,6 +11,7 @@ __all__ = [
     "StopRequest",
     "until_interrupted",
     "ahead",
+    "behind",
 ]
 
 # %% ../nbs/00_foundations/001e_process.ipynb #p03
@@ -133,3 +134,16 @@ def ahead(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def behind(
+    use: Callable[[_Item], object],  # is called with one item at a time, in their order
+    items: Iterable[_Item],
+):
+    "A thread uses every item while the next one is made."
+    with ThreadPoolExecutor(1) as pool:
+        used = pool.submit(int)  # nothing is waited for yet
+        for item in items:
+            used.result()
+            used = pool.submit(use, item)
+        used.result()

@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..fast.memory import kept_memory
 from ..inference import pick_device
 from ..losses.adversarial import adversarial_side
 from ..models.names import method_names
@@ -102,7 +103,9 @@ def step_costs(
     on = str(pick_device(device))
     options = dict(batch=batch, precision=precision)
     made = {name: training_step(name, preset, on, **options) for name in names}
-    times = in_turns({name: step for name, (step, _) in made.items()}, rounds, "steps" * progress)
+    steps = {name: step for name, (step, _) in made.items()}
+    with kept_memory():  # as while a model is trained
+        times = in_turns(steps, rounds, "steps" * progress)
     return {
         name: StepCost(weights, 1 / times[name][1], kept_bytes(step))
         for name, (step, weights) in made.items()

@@ -35,6 +35,7 @@ from ..data.store import StoredClips
 from ..domain import measure_domain
 from ..evaluate.metrics import reconstruct_clip
 from ..evaluate.tables import evaluate
+from ..fast.memory import kept_memory
 from ..inference import pick_device
 from ..losses.adversarial import adversarial_side
 from ..models.registry import configure, get_method, start_from_published
@@ -263,6 +264,7 @@ def _draw_clips(model: Animator, ends: list[RebuiltClip], out: Path, device: tor
 
 # %% ../../nbs/13_runs/130_run.jobs.ipynb #c30
 @checked
+@kept_memory()
 def reconstruct(
     model: Animator | str | Path,  # or whatever `load` takes
     data: Data,  # 'toy:body', a folder with test/, or an open data set

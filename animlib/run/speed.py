@@ -31,6 +31,7 @@ from ..engines.choice import IN_BF16, PACKAGES, open_engine
 from ..engines.exported import missing_package
 from ..engines.files import smooth_images
 from ..engines.runners import Engine
+from ..fast.memory import kept_memory
 from ..inference import pick_device, ready
 from ..models.names import method_names
 from ..models.registry import build
@@ -157,7 +158,7 @@ def _ways(
         except InputError as error:  # a model that an engine cannot run
             note(f"{model.method}: {engine}, {_words(precision)} is left out: {error}")
         else:
-            ways[engine, precision] = _frames_of(opened, source, frames)
+            ways[engine, precision] = kept_memory()(_frames_of(opened, source, frames))
     return ways
 
 
@@ -241,7 +242,8 @@ def speeds(
     steps = {}
     for name in names if training else []:
         step, _ = training_step(name, training, str(on), batch=batch)
-        steps[name] = in_turns({name: step}, rounds)[name][0]
+        with kept_memory():  # as while a model is trained
+            steps[name] = in_turns({name: step}, rounds)[name][0]
     found = dict(device=str(on), threads=torch.get_num_threads(), preset=preset, size=size)
     return found | dict(limits=limits, frames=made, training=training, batch=batch, steps=steps)
 

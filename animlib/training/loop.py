@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from ..animator import Model
 from ..core import InputError, required
+from ..fast.memory import kept_memory
 from ..losses.reconstruction import Term, total_loss
 from ..process import Stopped, StopRequest
 from .compiled import compiled
@@ -240,7 +241,7 @@ class Trainer:
         return self.model
 
 
-# %% ../../nbs/02_training/025_training.loop.ipynb #c41
+# %% ../../nbs/02_training/025_training.loop.ipynb #c42
 def _losses(line: Mapping) -> dict[str, str]:
     "The losses of a report, as they stand beside the progress bar."
     others = ("step", "lr", "steps_per_s")
@@ -266,7 +267,6 @@ def _take_steps(trainer: Trainer, progress: bool):
             trainer.stop_if_asked(request)
 
 
-# %% ../../nbs/02_training/025_training.loop.ipynb #c42
 def fit(
     model: Model,
     losses: Mapping[str, Term],
@@ -295,6 +295,6 @@ def fit(
         trainer.add_discriminator(discriminator, terms)
     with resumable(trainer.folder, trainer.peers):
         trainer.open(data_name, resume, tensorboard)
-        with closing(trainer.feed):
+        with closing(trainer.feed), kept_memory():
             _take_steps(trainer, progress)
         return trainer.finish(data_title or data_name, info)

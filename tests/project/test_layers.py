@@ -25,6 +25,7 @@ from source_code import imports, parse, run_when_imported
 LAYERS = """
 shipped geometry core ranges options animator storage process programs manual exercises splines
 heatmaps blocks
+fast: memory
 media: files
 untrusted
 media: alpha image imagefile hdr timing decode sound delays read encode output write
