@@ -160,7 +160,7 @@ class Hourglass(nn.Module):
         out = [x]
         for down in self.downs:
             out.append(down(out[-1]))
-        out[0] = laid_out(x, like=out[1])  # what the way up joins lies alike in memory
+        out[0] = laid_out(x, like=out[1])  # else the way up converts what it joins
         return out
 
     def climb(self, skips: list[Tensor]) -> list[Tensor]:

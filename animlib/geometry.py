@@ -204,7 +204,7 @@ class _KeepLayout(torch.autograd.Function):
 
 def laid_out(
     image: Tensor,  # `[b,c,h,w]`
-    like: Tensor,  # `[...,c',h',w']` an image whose memory layout is wanted
+    like: Tensor,  # `[b',c',h',w']` an image whose memory layout is wanted
 ) -> Tensor:  # `[b,c,h,w]` the same numbers
     "With the memory layout of another image; a compiler chooses layouts itself."
     if torch.compiler.is_compiling():

@@ -8,7 +8,7 @@ __all__ = ["kept_memory"]
 # %% ../../nbs/00_foundations/004f_fast.memory.ipynb #k03
 import ctypes
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
@@ -32,22 +32,17 @@ def _allocator() -> ctypes.CDLL | None:
     return ctypes.CDLL(None)
 
 
-def _set(settings: Mapping[int, int]):
-    "Set glibc's thresholds."
-    allocator = _allocator()
-    if allocator is not None:
-        for setting, number in settings.items():
-            allocator.mallopt(setting, number)
-
-
 def _count_users(change: int):
-    "The first user keeps the memory; after the last one it goes back."
+    "While there are users, memory is kept; after the last one it goes back."
     global _users
+    allocator = _allocator()
+    if allocator is None:
+        return
     with _lock:
         _users += change
-        _set(_KEPT if _users else _USUAL)
-        allocator = _allocator()
-        if not _users and allocator is not None:
+        for setting, number in (_KEPT if _users else _USUAL).items():
+            allocator.mallopt(setting, number)
+        if not _users:
             allocator.malloc_trim(0)
 
 
