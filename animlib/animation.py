@@ -123,11 +123,11 @@ def _best_of(kp_s: Keypoints, found: list[Keypoints]) -> Keypoints:  # batch 1
 
 
 def _watched(
-    moved: MovedSource, parts: Iterable[Tensor], spread: list[Tensor]
+    moved: MovedSource, parts: Iterable[Tensor], spread: list[float]
 ) -> Iterator[Keypoints]:
     "The keypoints of each batch of frames; `spread` remembers how much each frame shows."
     for images in parts:
-        spread.append(pixel_spread(images).cpu())
+        spread.extend(pixel_spread(images).tolist())
         yield moved.keypoints(images)
 
 
@@ -145,20 +145,23 @@ def animate_stream(
 ) -> Iterator[np.ndarray]:  # uint8 `[<=batch,h,w,3]`
     "Animate a stream of frames as it comes; the best frame is known when all have come."
     moved = MovedSource(model, source, mode, scale, precision)
-    spread: list[Tensor] = []
+    # Numbers of Python, not tensors: a tensor that stays, among large ones that go, keeps the
+    # memory around it from being joined and used again.
+    spread: list[float] = []
     count = batch or moved.engine.frames_at_once(moved.prepared)
     found = _watched(moved, batches(frames, count, moved.engine.device), spread)
     if best_frame and mode == "relative":
         found = [replace(kp_d, heat=None) for kp_d in found]
         moved.start_from(_best_of(moved.prepared.kp, found))
-    positions = []
+    positions: list[list] = []  # of every frame
     for kp_d in found:
         if not best_frame:
-            positions.append(kp_d.xy.cpu())
+            positions.extend(kp_d.xy.tolist())
         yield to_uint8(moved.frames(kp_d))
     if positions:
-        kp_all = Keypoints(torch.cat(positions))
-        start = advise_start(torch.cat(spread), kp_all.xy.shape[1] > 0, mode)
+        shape = len(positions), *moved.prepared.kp.xy.shape[1:]
+        kp_all = Keypoints(torch.tensor(positions).reshape(shape))
+        start = advise_start(torch.tensor(spread), kp_all.xy.shape[1] > 0, mode)
         pose = start or advise(moved.prepared.kp.to("cpu"), kp_all, mode)
         for line in pose + moved.model.motion_warnings(kp_all):
             note(line)
