@@ -145,8 +145,8 @@ def animate_stream(
 ) -> Iterator[np.ndarray]:  # uint8 `[<=batch,h,w,3]`
     "Animate a stream of frames as it comes; the best frame is known when all have come."
     moved = MovedSource(model, source, mode, scale, precision)
-    # Numbers of Python, not tensors: a tensor that stays, among large ones that go, keeps the
-    # memory around it from being joined and used again.
+    # Lists of numbers, not of tensors: small tensors that stay, between large ones that go, would
+    # split the free memory, and it would grow with the video's length (chapter on kept memory).
     spread: list[float] = []
     count = batch or moved.engine.frames_at_once(moved.prepared)
     found = _watched(moved, batches(frames, count, moved.engine.device), spread)
@@ -159,8 +159,8 @@ def animate_stream(
             positions.extend(kp_d.xy.tolist())
         yield to_uint8(moved.frames(kp_d))
     if positions:
-        shape = len(positions), *moved.prepared.kp.xy.shape[1:]
-        kp_all = Keypoints(torch.tensor(positions).reshape(shape))
+        n_kp = moved.prepared.kp.xy.shape[1]  # none with a method that has a code (X2Face)
+        kp_all = Keypoints(torch.tensor(positions).reshape(len(positions), n_kp, 2))
         start = advise_start(torch.tensor(spread), kp_all.xy.shape[1] > 0, mode)
         pose = start or advise(moved.prepared.kp.to("cpu"), kp_all, mode)
         for line in pose + moved.model.motion_warnings(kp_all):
