@@ -7,6 +7,7 @@ __all__ = [
     "widths",
     "conv_block",
     "down_block",
+    "summed_taps",
     "doubled_conv",
     "UpBlock",
     "up_block",
@@ -69,13 +70,19 @@ def down_block(n_in: int, n_out: int, norm: Callable = nn.BatchNorm2d) -> nn.Seq
     return nn.Sequential(*conv_block(n_in, n_out, norm=norm), nn.AvgPool2d(2))
 
 
+def summed_taps(
+    weight: Tensor,  # `[o,c,3,3]`
+) -> Tensor:  # `[o,c,4,4]`
+    "Every sum of 2x2 taps, zeros around them: the factors of a pixel that stands twice."
+    return F.avg_pool2d(weight, 2, stride=1, padding=1, divisor_override=1)
+
+
 def doubled_conv(
     x: Tensor,  # `[b,n_in,h,w]`
     conv: nn.Conv2d,  # 3x3, same size
 ) -> Tensor:  # `[b,n_out,2h,2w]`
     "The convolution of `x` with every pixel doubled: a transposed one of 4x4 on `x` itself."
-    sums = F.avg_pool2d(conv.weight, 2, stride=1, padding=1, divisor_override=1)  # of 2x2 taps
-    taps = rearrange(sums.flip(-2, -1), "o i h w -> i o h w")
+    taps = rearrange(summed_taps(conv.weight).flip(-2, -1), "o i h w -> i o h w")
     return F.conv_transpose2d(x, taps, conv.bias, stride=2, padding=1)
 
 

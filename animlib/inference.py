@@ -148,9 +148,15 @@ def fastest_batch(
     counts: Sequence[int],  # to be timed
 ) -> int:
     "The smallest count that is about as fast as the fastest one, by seconds of a frame."
+    calls = {count: max(counts) // count for count in counts}  # as many frames of each
+
+    def several(count: int):
+        for _ in range(calls[count]):
+            make(count)
+
     with kept_memory():  # as while an animation is made
-        times = shortest_times({count: partial(make, count) for count in counts}, rounds=5)
-    found = {count: seconds / count for count, seconds in times.items()}  # of a frame
+        times = shortest_times({count: partial(several, count) for count in counts}, rounds=2)
+    found = {count: seconds / (calls[count] * count) for count, seconds in times.items()}
     return min(count for count in counts if found[count] <= NEARLY * min(found.values()))
 
 
@@ -161,10 +167,10 @@ def measured_batch(
 ) -> int:
     "Frames at a time on a processor: remembered for this name, or measured now."
     usual = frames_at_once(torch.device("cpu"), size)
-    largest = max(1, min(_ON_PROCESSOR, 2 * PIXELS // (size[0] * size[1])))  # bounds the memory
-    counts = [count for count in (usual // 2, usual, 2 * usual) if 1 <= count <= largest]
-    if len(counts) == 1:
-        return counts[0]
-    words = f"frames at a time: {name}, {size[0]}x{size[1]}"
+    many = min(_ON_PROCESSOR, 4 * PIXELS // (size[0] * size[1]))  # bounds the memory
+    if many <= usual:
+        return usual
+    counts = [usual, many]
+    words = f"frames at a time, {usual} or {many}: {name}, {size[0]}x{size[1]}"
     allowed = [str(count) for count in counts]
     return int(user_choices().remember(words, allowed, lambda: str(fastest_batch(make, counts))))
