@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from glob import escape
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +44,8 @@ from ..shipped import share
 from ..storage import new_folder, remove, sha256, strays_of, temporary_name, write_atomic
 from ..zoo.hub import find_model_file
 
+_LAYERS = 2  # edition of how layers are written; graphs of another one are made anew
+
 
 # %% ../../nbs/12_practice/120m_engines.stored.ipynb #s06
 def fingerprint(
@@ -58,9 +60,6 @@ def fingerprint(
 
 
 # %% ../../nbs/12_practice/120m_engines.stored.ipynb #s09
-_LAYERS = 2  # edition of how layers are written; others are made anew
-
-
 @dataclass(frozen=True)
 class Origin:
     "A model by its file, or by its numbers."
@@ -109,7 +108,6 @@ def origin_of(
 # %% ../../nbs/12_practice/120m_engines.stored.ipynb #s11b
 _Network = TypeVar("_Network", bound=nn.Module)
 _FEW = 4  # outputs, at most, of a layer that goes by rows
-_LARGE = 5  # side of its kernel, at least
 
 
 class FourParts(nn.Module):
@@ -138,32 +136,37 @@ class ByRows(nn.Module):
     def __init__(self, conv: nn.Conv2d):  # square, same size
         super().__init__()
         self.kernel = nn.Parameter(row_kernel(conv.weight.detach()), False)
-        self.bias = conv.bias
+        self.bias = cast(nn.Parameter, conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:  # `[b,c,h,w]` -> `[b,o,h,w]`
         return row_conv(x, self.kernel, self.bias)
 
 
 # %% ../../nbs/12_practice/120m_engines.stored.ipynb #s11c
-def _keeps_size(layer: nn.Module, side: int) -> bool:
-    "Whether it is a whole convolution of that side, with a bias, whose output is as large as `x`."
+def _keeps_size(layer: nn.Module, side: int) -> TypeGuard[nn.Conv2d]:
+    "Whether it is a whole convolution of that side, with a bias, and its output as large as `x`."
     if type(layer) is not nn.Conv2d or layer.bias is None or layer.padding_mode != "zeros":
         return False
     form = (layer.kernel_size, layer.padding, layer.stride, layer.dilation, layer.groups)
     return form == ((side, side), (side // 2, side // 2), (1, 1), (1, 1), 1)
 
 
-def _goes_by_rows(layer: nn.Module) -> bool:
-    "A large kernel with few outputs."
+def _replacement(layer: nn.Module) -> nn.Module:
+    "By rows, if it has a large kernel and few outputs; or the layer itself."
     if not isinstance(layer, nn.Conv2d) or layer.out_channels > _FEW:
-        return False
+        return layer
     side = layer.kernel_size[0]
-    return side >= _LARGE and _keeps_size(layer, side)
+    return ByRows(layer) if side > 3 and _keeps_size(layer, side) else layer
 
 
-def _doubles(layer: nn.Module) -> bool:
-    "Whether it repeats every pixel 2x2."
-    return isinstance(layer, nn.Upsample) and layer.mode == "nearest" and layer.scale_factor == 2
+def _join_doubling(sequence: nn.Sequential):
+    "Doubled pixels and the convolution after them as one layer."
+    layers = list(sequence)
+    for i, (first, second) in enumerate(zip(layers, layers[1:])):
+        doubles = isinstance(first, nn.Upsample) and first.mode == "nearest"
+        if doubles and first.scale_factor == 2 and _keeps_size(second, 3):
+            sequence[i] = nn.Identity()
+            sequence[i + 1] = FourParts(second)
 
 
 def with_fewer_products(
@@ -172,13 +175,10 @@ def with_fewer_products(
     "The network with layers that multiply less, all of them convolutions; the same numbers."
     for part in list(network.modules()):
         for name, layer in list(part.named_children()):
-            if _goes_by_rows(layer):
-                part.add_module(name, ByRows(layer))
+            part.add_module(name, _replacement(layer))
     for part in list(network.modules()):
-        layers = list(part) if isinstance(part, nn.Sequential) else []
-        for i, (first, second) in enumerate(zip(layers, layers[1:])):
-            if _doubles(first) and _keeps_size(second, 3):
-                part[i], part[i + 1] = nn.Identity(), FourParts(second)
+        if isinstance(part, nn.Sequential):
+            _join_doubling(part)
     return network
 
 
