@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from ..blocks import InstanceNorm
 from ..data.cache import cache_folder
-from .shared import WAYS, can_pack
+from .shared import WAYS, can_pack, exchange_layers, is_plain, keeps_size
 from ..storage import write_atomic
 
 # %% ../../nbs/11_zoo/119c_fast.choice.ipynb #h09
@@ -247,26 +247,13 @@ _Network = TypeVar("_Network", bound=nn.Module)
 FEW = 16  # outputs, below which a large kernel may go by rows
 
 
-def _is_plain(conv: nn.Conv2d) -> bool:
-    "A bias, one group, no dilation, zero padding of a given width."
-    kind = (conv.dilation, conv.groups, conv.padding_mode, type(conv.padding))
-    return kind == ((1, 1), 1, "zeros", tuple) and conv.bias is not None
-
-
-def _keeps_size(conv: nn.Conv2d) -> bool:
-    "Stride 1, odd kernel, padding that keeps the size."
-    side = conv.kernel_size[0]
-    square = conv.kernel_size == (side, side) and conv.padding == (side // 2, side // 2)
-    return square and side % 2 == 1 and conv.stride == (1, 1)
-
-
 def _replacement(layer: nn.Module) -> nn.Module:
     "A layer with more ways, or the layer itself."
     if type(layer) is nn.InstanceNorm2d and not layer.track_running_stats:
         return InstanceNorm.like(layer)
-    if type(layer) is not nn.Conv2d or not _is_plain(layer):
+    if not is_plain(layer):
         return layer
-    if _keeps_size(layer):
+    if keeps_size(layer):
         if layer.kernel_size == (3, 3) and layer.out_channels >= FEW:
             return SameConv(layer)
         if layer.out_channels < FEW < 4 * layer.in_channels:
@@ -275,24 +262,13 @@ def _replacement(layer: nn.Module) -> nn.Module:
     return ChoosingConv(layer) if large else layer
 
 
-def _join_upsampling(sequence: nn.Sequential):
-    "Upsampling and convolution as one layer."
-    layers = list(sequence)
-    for i, (first, second) in enumerate(zip(layers, layers[1:])):
-        doubles = isinstance(first, nn.Upsample) and first.mode == "nearest"
-        if doubles and first.scale_factor == 2 and isinstance(second, SameConv):
-            sequence[i] = nn.Identity()
-            sequence[i + 1] = UpsampledConv(second)
+def _joined(layer: nn.Module) -> nn.Module | None:
+    "Repeated pixels and such a layer as one layer."
+    return UpsampledConv(layer) if isinstance(layer, SameConv) else None
 
 
 def quicken(
     network: _Network,  # is changed
 ) -> _Network:
     "The network with layers that choose their way."
-    for part in list(network.modules()):
-        for name, layer in list(part.named_children()):
-            part.add_module(name, _replacement(layer))
-    for part in list(network.modules()):
-        if isinstance(part, nn.Sequential):
-            _join_upsampling(part)
-    return network
+    return exchange_layers(network, _replacement, _joined)

@@ -13,17 +13,20 @@ __all__ = [
     "packed_conv",
     "can_pack",
     "Way",
+    "is_plain",
+    "keeps_size",
+    "exchange_layers",
 ]
 
 # %% ../../nbs/00_foundations/004e_fast.shared.ipynb #u03
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from .winograd import STRIP, winograd_conv, winograd_kernel
 
@@ -197,3 +200,52 @@ WAYS = {
     "rows": _of_weight(row_kernel, row_conv),  # few outputs, size kept
     "packed": Way(_pack, _convolve_packed),  # any steps
 }
+
+
+# %% ../../nbs/00_foundations/004e_fast.shared.ipynb #p17a
+def is_plain(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    "Whether it is a convolution with a bias, one group, no dilation, padding of zeros by number."
+    if type(layer) is not nn.Conv2d or layer.bias is None:
+        return False
+    kind = (layer.dilation, layer.groups, layer.padding_mode, type(layer.padding))
+    return kind == ((1, 1), 1, "zeros", tuple)
+
+
+def keeps_size(conv: nn.Conv2d) -> bool:
+    "Whether its output is as large as its input: stride 1, an odd kernel, half of it as padding."
+    side = conv.kernel_size[0]
+    square = conv.kernel_size == (side, side) and conv.padding == (side // 2, side // 2)
+    return square and side % 2 == 1 and conv.stride == (1, 1)
+
+
+# %% ../../nbs/00_foundations/004e_fast.shared.ipynb #p18
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def _join_upsampling(
+    sequence: nn.Sequential,
+    joined: Callable[[nn.Module], nn.Module | None],
+):
+    "Repeated pixels and the layer after them as one layer."
+    layers = list(sequence)
+    for i, (first, second) in enumerate(zip(layers, layers[1:])):
+        repeats = isinstance(first, nn.Upsample) and first.mode == "nearest"
+        both = joined(second) if repeats and first.scale_factor == 2 else None
+        if both is not None:
+            sequence[i] = nn.Identity()
+            sequence[i + 1] = both
+
+
+def exchange_layers(
+    network: _Network,  # is changed
+    replacement: Callable[[nn.Module], nn.Module],  # of a layer; may be the layer itself
+    joined: Callable[[nn.Module], nn.Module | None],  # of a layer after pixels repeated 2x2
+) -> _Network:
+    "The network with other layers in the places of its own, first each alone, then joined ones."
+    for part in list(network.modules()):
+        for name, layer in list(part.named_children()):
+            part.add_module(name, replacement(layer))
+    for part in list(network.modules()):
+        if isinstance(part, nn.Sequential):
+            _join_upsampling(part, joined)
+    return network
