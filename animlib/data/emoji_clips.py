@@ -205,6 +205,7 @@ def emoji_clips(
     size: Side = 128,  # side of the frames in pixels
     keep: Count = 24,  # frames of each clip, about
     cache=None,  # folder for the decoded frames; None: ANIMLIB_CACHE, or the user's cache folder
+    progress: bool = True,  # show a bar
 ) -> Clips:  # with alpha
     "A group of emoji, decoded once."
     members = _members(wanted, split)
@@ -221,7 +222,7 @@ def emoji_clips(
         return read_emoji(path, size, keep)
 
     request = (str(wanted), split, size, keep)
-    clips = decode_once(wanted.folder, paths, names, read, request, cache)
+    clips = decode_once(wanted.folder, paths, names, read, request, cache, progress)
     if len(clips) < len(paths):
         n_stills = len(paths) - len(clips)
         note_once(f"{wanted} {split}: {n_stills} of {len(paths)} emoji are stills and left out")
@@ -254,8 +255,9 @@ def emoji_transfers(
     wanted: EmojiSet,  # of `read_address`
     n: int = 32,  # pairs
     size: int = 128,  # side of the frames in pixels
+    progress: bool = True,  # show a bar
 ) -> list[tuple[Tensor, Tensor]]:  # (driving, true answer): float `[t,3,size,size]` each
     "Pairs of looks of unseen families; the source is the first frame of the true answer."
-    clips = emoji_clips(wanted, "test", size)
+    clips = emoji_clips(wanted, "test", size, progress=progress)
     pairs = transfer_pairs(clips, wanted, n)
     return [(clips.video(driving), clips.video(true)) for driving, true in pairs]

@@ -108,12 +108,15 @@ def _expect_shape(shape: tuple, clip: Part, path: Path, first: str):
             raise file_error(path, expected, f"{found[1]}x{found[0]}", "give size=")
 
 
-def _decode_into(file: BinaryIO, paths, names, read: Callable, folder: Path) -> dict:
+def _decode_into(
+    file: BinaryIO, paths, names, read: Callable, folder: Path, progress: bool
+) -> dict:
     "Append every frame of every clip to an open npy file; returns the index."
     shape: tuple[int, ...] = ()
     lengths = []
     n_frames = 0
-    bar = tqdm(total=len(paths), desc="decoding", unit="clip", delay=1, leave=False)
+    options = dict(unit="clip", delay=1, leave=False, disable=not progress)
+    bar = tqdm(total=len(paths), desc="decoding", **options)
     with bar, closing(decode_clips(paths, read, folder)) as clips:
         for path, clip in zip(paths, clips):
             if clip.n_frames and not shape:
@@ -135,7 +138,7 @@ def _decode_into(file: BinaryIO, paths, names, read: Callable, folder: Path) -> 
     return {"names": [names[i] for i in kept], "lengths": [lengths[i] for i in kept]}
 
 
-def _build_cache(slot: Path, paths, names, read: Callable):
+def _build_cache(slot: Path, paths, names, read: Callable, progress: bool):
     "Decode into a folder of another name, then rename: `slot` is complete or absent."
     part = temporary_name(slot)
     try:
@@ -148,7 +151,7 @@ def _build_cache(slot: Path, paths, names, read: Callable):
     try:
         with writing(slot):
             with open(part / "frames.npy", "wb") as file:
-                index = _decode_into(file, paths, names, read, part)
+                index = _decode_into(file, paths, names, read, part, progress)
             (part / "index.json").write_text(json.dumps(index))
             _give_name(part, slot)
     finally:
@@ -229,6 +232,7 @@ def decode_once(
     read: Callable,  # path -> frames, uint8 `[h,w,3|4]`; a clip without frames is left out
     request: Sequence,  # what else decides on the frames, such as their size: numbers and texts
     cache=None,  # folder for the decoded frames; None: ANIMLIB_CACHE, or the user's cache folder
+    progress: bool = True,  # show a bar
 ) -> Clips:
     "Clips as `read` gives them, decoded into a memory-mapped file if that was not done before."
     slot = _slot(folder, cache, paths, names, *request)
@@ -240,7 +244,7 @@ def decode_once(
             return clips
         sweep_strays(slot.parent)  # what killed decodings left
         _set_aside(slot)
-        _build_cache(slot, paths, names, read)
+        _build_cache(slot, paths, names, read, progress)
         _remove_older(slot)
         keep_within(slot.parent, largest, but=slot)
     return required(_read_slot(slot), "decoded frames", f"look at the disk of {slot.parent}")
@@ -253,6 +257,7 @@ def open_folder(
     size=None,  # pixels, or (rows, columns); None: all frames must agree
     fit: str = "crop",  # as in `read_frames`
     cache=None,  # folder for the decoded frames; None: ANIMLIB_CACHE, or the user's cache folder
+    progress: bool = True,  # show a bar
 ) -> Clips:
     "A folder of videos as `Clips`, decoded once into a memory-mapped file."
     folder = user_path(folder, "folder")
@@ -264,4 +269,4 @@ def open_folder(
     def read(path: Path) -> Iterator[np.ndarray]:
         return read_frames(path, size, fit)
 
-    return decode_once(folder, paths, names, read, (split, size, fit), cache)
+    return decode_once(folder, paths, names, read, (split, size, fit), cache, progress)

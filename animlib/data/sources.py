@@ -183,8 +183,10 @@ class FolderSource(DataSource):
     "A folder of videos, decoded once (`open_folder`), or a store, decoded as asked (`open_store`)."
 
     def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
-        opened = open_store if is_store(self.address) else open_folder
-        return opened(self.address, split, self.size or None)
+        size = self.size or None
+        if is_store(self.address):
+            return open_store(self.address, split, size)
+        return open_folder(self.address, split, size, progress=self.progress)
 
     def transfers(self, n: int) -> Sequence[tuple[Tensor, Tensor]]:
         folder = Path(self.address).expanduser()
@@ -192,7 +194,10 @@ class FolderSource(DataSource):
         if pairs is None:
             return []
         has_test = is_store(folder) or (folder / "test").is_dir()
-        clips = self.clips("test") if has_test else open_folder(folder, None, self.size or None)
+        if has_test:
+            clips = self.clips("test")
+        else:
+            clips = open_folder(folder, None, self.size or None, progress=self.progress)
         return pairs.find(clips).first(n)
 
 
@@ -212,10 +217,10 @@ class EmojiSource(DataSource):
         return self.name.partition("=")[0]  # where the files are says nothing
 
     def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
-        return emoji_clips(self._wanted, split, self.size)
+        return emoji_clips(self._wanted, split, self.size, progress=self.progress)
 
     def transfers(self, n: int) -> list[tuple[Tensor, Tensor]]:
-        return emoji_transfers(self._wanted, n, self.size)
+        return emoji_transfers(self._wanted, n, self.size, self.progress)
 
 
 class NotoSource(EmojiSource):

@@ -9,11 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from tqdm.auto import tqdm
 from videos import disc, error_line, write_splits, write_strip, write_video
 
+from animlib.data import folder as folders
 from animlib.data.check import check_folder
 from animlib.data.folder import open_folder
 from animlib.data.pairs import Pair, read_pairs
+from animlib.data.sources import open_source
+from animlib.shipped import share
+
+SAMPLES = share("data_samples")
 
 
 @pytest.fixture
@@ -240,3 +246,19 @@ def test_checking_also_takes_a_relative_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(data)
 
     assert check_folder(".").ok and check_folder(f"..{os.sep}data").ok
+
+
+@pytest.mark.parametrize("spec", ["folder", f"fluent:people={SAMPLES / 'emoji'}"])
+def test_the_bar_of_decoding_is_shown_where_it_is_wanted(spec, tmp_path, cache, monkeypatch):
+    if spec == "folder":
+        spec = write_splits(tmp_path / "data", train=2)
+    shown = []
+
+    def bar(*given, **options):
+        shown.append(not options["disable"])
+        return tqdm(*given, **options)
+
+    monkeypatch.setattr(folders, "tqdm", bar)
+    for size, progress in ((16, True), (24, False)):
+        open_source(spec, size, progress=progress).clips("train")
+    assert shown == [True, False]
