@@ -37,7 +37,7 @@ from .engines.choice import EngineName, device_for, open_engine
 from .engines.runners import Engine
 from .faces import FaceFinder, find_faces
 from .fast.memory import kept_memory
-from .inference import ready
+from .inference import BatchChoice, ready
 from .inputs import Driving, batches, open_driving, open_source_images
 from .media.write import Video, VideoWriter
 from .process import ahead, behind, note
@@ -123,11 +123,12 @@ def _best_of(kp_s: Keypoints, found: list[Keypoints]) -> Keypoints:  # batch 1
 
 
 def _watched(
-    moved: MovedSource, parts: Iterable[Tensor], spread: list[float]
+    moved: MovedSource, parts: Iterable[Tensor], spread: list[float], choice: BatchChoice
 ) -> Iterator[Keypoints]:
     "The keypoints of each batch of frames; `spread` remembers how much each frame shows."
     for images in parts:
         spread.extend(pixel_spread(images).tolist())
+        choice.start()
         yield moved.keypoints(images)
 
 
@@ -148,16 +149,22 @@ def animate_stream(
     # Lists of numbers, not of tensors: small tensors that stay, between large ones that go, would
     # split the free memory, and it would grow with the video's length (chapter on kept memory).
     spread: list[float] = []
-    count = batch or moved.engine.frames_at_once(moved.prepared)
-    found = _watched(moved, batches(frames, count, moved.engine.device), spread)
-    if best_frame and mode == "relative":
+    choice = BatchChoice([batch]) if batch else moved.engine.batch_choice(moved.prepared)
+    waits = best_frame and mode == "relative"
+    if waits:  # keypoints of all batches come first: no batch is timed as a whole
+        choice = BatchChoice([choice.size()])
+    parts = batches(frames, choice.size, moved.engine.device)
+    found = _watched(moved, parts, spread, choice)
+    if waits:
         found = [replace(kp_d, heat=None) for kp_d in found]
         moved.start_from(_best_of(moved.prepared.kp, found))
     positions: list[list] = []  # of every frame
     for kp_d in found:
         if not best_frame:
             positions.extend(kp_d.xy.tolist())
-        yield to_uint8(moved.frames(kp_d))
+        made = moved.frames(kp_d)
+        choice.stop(len(made))
+        yield to_uint8(made)
     if positions:
         n_kp = moved.prepared.kp.xy.shape[1]  # none with a method that has a code (X2Face)
         kp_all = Keypoints(torch.tensor(positions).reshape(len(positions), n_kp, 2))

@@ -12,15 +12,15 @@ __all__ = [
     "inference_mode",
     "find_keypoints",
     "animate_frames",
-    "fastest_batch",
-    "measured_batch",
+    "batch_counts",
+    "BatchChoice",
 ]
 
 # %% ../nbs/12_practice/120a_inference.ipynb #c03
 import copy
+import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ from torch import Tensor
 from .animator import Animator, Prepared, expect_animator
 from .blocks import fold_norms
 from .core import InputError, Keypoints
-from .fast.choice import quicken, shortest_times, user_choices
+from .fast.choice import quicken, user_choices
 from .fast.memory import kept_memory
 from .zoo.hub import load_animator
 
@@ -81,8 +81,8 @@ def ready(
 
 # %% ../nbs/12_practice/120a_inference.ipynb #c11
 PIXELS = 2**16  # of the frames that a processor computes at a time, or a card for each gigabyte
-_LARGEST = 64  # frames at a time
-_ON_PROCESSOR = 16  # frames at a time on a processor, at most
+_LARGEST = 64  # frames at a time, at most
+_ON_PROCESSOR = 16  # the same, on a processor, before anything is measured
 
 
 def _card_pixels(device: torch.device) -> int:
@@ -141,36 +141,76 @@ def animate_frames(
 
 # %% ../nbs/12_practice/120a_inference.ipynb #b11
 NEARLY = 1.05  # times the best time of a frame: what counts as equally fast
+_TURNS = 3
 
 
-def fastest_batch(
-    make: Callable[[int], object],  # makes so many frames at a time
-    counts: Sequence[int],  # to be timed
-) -> int:
-    "The largest count that is about as fast as the fastest one, by seconds of a frame."
-    calls = {count: max(counts) // count for count in counts}  # as many frames of each
-
-    def several(count: int):
-        for _ in range(calls[count]):
-            make(count)
-
-    with kept_memory():  # as while an animation is made
-        times = shortest_times({count: partial(several, count) for count in counts}, rounds=3)
-    found = {count: seconds / (calls[count] * count) for count, seconds in times.items()}
-    return max(count for count in counts if found[count] <= NEARLY * min(found.values()))
-
-
-def measured_batch(
-    make: Callable[[int], object],  # makes so many frames at a time
+def batch_counts(
     size: tuple[int, int],  # rows, columns of a frame, in pixels
-    name: str,  # says what decides the time of a frame: model, sizes, precision
-) -> int:
-    "Frames at a time on a processor: remembered for this name, or measured now."
+) -> list[int]:  # the smaller one first; one where two would be equal
+    "The numbers of frames at a time that are worth comparing on a processor."
     usual = frames_at_once(torch.device("cpu"), size)
-    many = min(_ON_PROCESSOR, 4 * PIXELS // (size[0] * size[1]))  # bounds the memory
-    if many <= usual:
-        return usual
-    counts = [usual, many]
-    words = f"frames at a time, {usual} or {many}: {name}, {size[0]}x{size[1]}"
-    allowed = [str(count) for count in counts]
-    return int(user_choices().remember(words, allowed, lambda: str(fastest_batch(make, counts))))
+    many = min(_LARGEST, 4 * PIXELS // (size[0] * size[1]))  # bounds the memory
+    return [usual, many] if many > usual else [usual]
+
+
+class BatchChoice:
+    "How many frames at a time: given, remembered, or found while frames are made."
+
+    def __init__(
+        self,
+        counts: Sequence[int],  # to be compared, the smallest one first; one: that is it
+        name: str = "",  # says what decides the time of a frame: model, sizes, precision
+    ):
+        self.counts = list(counts)
+        self.name = f"frames at a time, {self.counts} in {_TURNS} turns: {name}"
+        turn = [count for count in self.counts for _ in range(self.counts[-1] // count)]
+        self._batches = [*self.counts, *(_TURNS * turn)]  # the first of each kind warms up
+        self._seconds: list[float] = []  # of the batches that are made
+        self._begin = 0.0
+        self.chosen: int | None = self._known()
+
+    def _known(self) -> int | None:
+        if len(self.counts) == 1:
+            return self.counts[0]
+        found = user_choices().known(self.name, [str(count) for count in self.counts])
+        return None if found is None else int(found)
+
+    def size(self) -> int:
+        "Frames of the next batch."
+        return self.chosen or self._batches[len(self._seconds)]
+
+    def start(self):
+        "A batch begins."
+        self._begin = time.perf_counter()
+
+    def stop(self, made: int):
+        "So many frames are made."
+        if self.chosen is not None or made != self.size():  # a video may end within a batch
+            return
+        self._seconds.append(time.perf_counter() - self._begin)
+        if len(self._seconds) == len(self._batches):
+            self.chosen = self._largest_of_the_fastest()
+            user_choices().keep(self.name, str(self.chosen))
+
+    def _largest_of_the_fastest(self) -> int:
+        timed = list(zip(self._batches, self._seconds))[len(self.counts) :]
+        best = dict.fromkeys(self.counts, float("inf"))  # seconds of a frame
+        length = len(timed) // _TURNS
+        for turn in (timed[i : i + length] for i in range(0, len(timed), length)):
+            for count in self.counts:
+                seconds = [took for size, took in turn if size == count]
+                best[count] = min(best[count], sum(seconds) / (len(seconds) * count))
+        return max(count for count in best if best[count] <= NEARLY * min(best.values()))
+
+    def settle(
+        self,
+        make: Callable[[int], object],  # makes so many frames at a time, which nobody needs
+    ) -> int:
+        "The number, found at once."
+        with kept_memory():  # as while an animation is made
+            while self.chosen is None:
+                count = self.size()
+                self.start()
+                make(count)
+                self.stop(count)
+        return self.chosen

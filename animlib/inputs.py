@@ -26,14 +26,15 @@ from .ranges import Count, Fit, FrameSize, checked
 # %% ../nbs/12_practice/120b_inputs.ipynb #c16
 def batches(
     frames: Iterable,  # uint8 `[h,w,3]`, one after the other
-    size: int,  # frames in a batch
+    size: int | Callable[[], int],  # frames in a batch, or what is asked before each one
     device="cpu",
 ) -> Iterator[Tensor]:  # float `[<=size,3,h,w]` in [0,1]
     "A stream of frames in batches; no more than one batch is held."
-    if not isinstance(size, int) or size < 1:
+    asked = size if callable(size) else lambda: size
+    if not callable(size) and (not isinstance(size, int) or size < 1):
         raise InputError(f"batch: expected 1 or more frames, found {size!r}; give batch=16")
     frames = iter(frames)
-    while chunk := list(islice(frames, size)):
+    while chunk := list(islice(frames, asked())):
         yield as_images(torch.from_numpy(np.stack(chunk)), device)
 
 

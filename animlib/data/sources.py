@@ -171,8 +171,7 @@ class SpriteSource(DataSource):
     default_size = 64
 
     def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
-        n_moves = len(moves())
-        n_characters = -(-(limit or self.n_clips) // n_moves)  # rounded up
+        n_characters = -(-(limit or self.n_clips) // len(moves()))  # rounded up
         return sprite_clips(self.address, split, n_characters, self.size)
 
     def transfers(self, n: int) -> list[tuple[Tensor, Tensor]]:
@@ -182,11 +181,10 @@ class SpriteSource(DataSource):
 class FolderSource(DataSource):
     "A folder of videos, decoded once (`open_folder`), or a store, decoded as asked (`open_store`)."
 
-    def open_clips(self, split: str, limit: int | None, n_frames: int | None) -> Clips:
-        size = self.size or None
-        if is_store(self.address):
-            return open_store(self.address, split, size)
-        return open_folder(self.address, split, size, progress=self.progress)
+    def open_clips(self, split: str | None, limit: int | None, n_frames: int | None) -> Clips:
+        if split and is_store(self.address):
+            return open_store(self.address, split, self.size or None)
+        return open_folder(self.address, split, self.size or None, progress=self.progress)
 
     def transfers(self, n: int) -> Sequence[tuple[Tensor, Tensor]]:
         folder = Path(self.address).expanduser()
@@ -194,10 +192,7 @@ class FolderSource(DataSource):
         if pairs is None:
             return []
         has_test = is_store(folder) or (folder / "test").is_dir()
-        if has_test:
-            clips = self.clips("test")
-        else:
-            clips = open_folder(folder, None, self.size or None, progress=self.progress)
+        clips = self.clips("test") if has_test else self.open_clips(None, None, None)
         return pairs.find(clips).first(n)
 
 

@@ -17,9 +17,10 @@ __all__ = [
 
 # %% ../../nbs/12_practice/120p_engines.choice.ipynb #q03
 import platform
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -38,8 +39,10 @@ from animlib.engines.runners import (
     Runner,
 )
 from .stored import StoredGraphs, stored_graphs
+from ..fast.choice import CLEARLY, shortest_times
 from ..inference import pick_device
 from ..process import note
+from ..ranges import check_value
 
 # %% ../../nbs/12_practice/120p_engines.choice.ipynb #q06
 EngineName = Literal["torch", "compile", "onnxruntime", "openvino", "auto"]
@@ -81,16 +84,10 @@ LARGEST = 1e-3  # difference of a pixel in float32
 MEAN = 0.02  # difference of all pixels in bf16
 
 
-def _seconds(engine: Engine, source: Tensor, frames: Tensor) -> tuple[Tensor, float]:
-    "Frames, and the shorter time of two; the first run fills caches."
+def _frames_of(engine: Engine, source: Tensor, frames: Tensor) -> Callable[[], Tensor]:
+    "What makes the frames; the source is prepared before."
     prepared = engine.prepare(source)
-    made = engine.drive(prepared, engine.detect(frames))
-    times = []
-    for _ in range(2):
-        start = time.perf_counter()
-        made = engine.drive(prepared, engine.detect(frames))
-        times.append(time.perf_counter() - start)
-    return made, min(times)
+    return lambda: engine.drive(prepared, engine.detect(frames))
 
 
 def compare(
@@ -98,16 +95,14 @@ def compare(
     plain: Engine,  # the same model in PyTorch, in the same precision
     source: Tensor,  # `[1,3,h,w]` or `[1,n,3,h,w]`
 ) -> dict[str, float]:  # largest, mean: difference of pixels in [0,1]; speed: times as fast
-    "How far an engine's frames are from PyTorch's, and how fast it is."
+    "How far an engine's frames are from PyTorch's in float32, and how fast it is."
     frames = smooth_images((source.shape[-2], source.shape[-1]), 2, seed=3)
-    made, took = _seconds(engine, source, frames)
-    wanted, usual = _seconds(plain, source, frames)
-    if plain.precision != "no":
-        exact = Engine(plain.model)
-        wanted = exact.drive(exact.prepare(source), exact.detect(frames))
-    difference = (made - wanted).abs()
+    make = _frames_of(engine, source, frames)
+    seconds = shortest_times({"engine": make, "plain": _frames_of(plain, source, frames)})
+    wanted = _frames_of(Engine(plain.model), source, frames)()
+    difference = (make() - wanted).abs()
     found = dict(largest=difference.max().item(), mean=difference.mean().item())
-    return found | dict(speed=usual / took)
+    return found | dict(speed=seconds["plain"] / seconds["engine"])
 
 
 def is_equal(
@@ -124,13 +119,18 @@ def _runner(engine: str, stored: StoredGraphs, precision: str) -> Runner:
     return OnnxRunner(stored) if engine == "onnxruntime" else OpenvinoRunner(stored, precision)
 
 
+def _opened(engine: str, plain: Engine, stored: StoredGraphs, source: Tensor) -> GraphEngine:
+    "An engine that runs stored graphs, in the precision of the plain one."
+    return GraphEngine(plain.model, _runner(engine, stored, plain.precision), _frame(source))
+
+
 def _measured(engine: str, plain: Engine, stored: StoredGraphs, source: Tensor) -> dict[str, Any]:
     "What `compare` found; kept with the graphs, for this machine and number of threads."
     name = f"{engine} {plain.precision}"
     here = f"{platform.node()}, {torch.get_num_threads()} threads"
     known = stored.index["measured"].get(name, {})
     if known.get("machine") != here:
-        made = GraphEngine(plain.model, _runner(engine, stored, plain.precision), _frame(source))
+        made = _opened(engine, plain, stored, source)
         known = compare(made, plain, source) | dict(machine=here)
         stored.remember(name, known)
     return known
@@ -151,6 +151,18 @@ def _expect_equal(engine: str, found: dict[str, float], precision: str):
 
 
 # %% ../../nbs/12_practice/120p_engines.choice.ipynb #q13
+_Made = TypeVar("_Made")
+
+
+def _unless_refused(engine: str, make: Callable[[], _Made]) -> _Made | None:
+    "What is made; None, with a note, where the engine cannot run here."
+    try:
+        return make()
+    except InputError as error:
+        note(f"engine auto: {engine} is left out: {error}")
+        return None
+
+
 def _fastest(plain: Engine, given, source: Tensor) -> Engine:
     "Of PyTorch and the engines that are installed."
     names = [name for name, (_, packages) in PACKAGES.items() if not missing_package(*packages)]
@@ -165,12 +177,13 @@ def _fastest(plain: Engine, given, source: Tensor) -> Engine:
     except InputError as error:
         note(f"engine auto: torch, since there are no graphs ({error})")
         return plain
-    found = {name: _measured(name, plain, stored, source) for name in names}
-    speeds = {name: o["speed"] for name, o in found.items() if is_equal(o, plain.precision)}
+    rest = (plain, stored, source)
+    found = {name: _unless_refused(name, partial(_measured, name, *rest)) for name in names}
+    speeds = {name: o["speed"] for name, o in found.items() if o and is_equal(o, plain.precision)}
     best = max(speeds, key=speeds.__getitem__, default="torch")
-    if speeds.get(best, 0) <= 1:
+    if CLEARLY * speeds.get(best, 0) <= 1:
         return plain
-    return GraphEngine(plain.model, _runner(best, stored, plain.precision), _frame(source))
+    return _unless_refused(best, partial(_opened, best, *rest)) or plain
 
 
 def open_engine(
@@ -181,6 +194,7 @@ def open_engine(
     precision: str = "no",  # no | bf16
 ) -> Engine:
     "An engine by its name."
+    check_value(engine, EngineName, "engine")
     plain = Engine(model, precision)
     if plain.device.type == "cuda":
         return ReplayedEngine(model, precision)
@@ -195,4 +209,4 @@ def open_engine(
         return made
     stored = stored_graphs(given, tuple(source.shape))
     _expect_equal(engine, _measured(engine, plain, stored, source), precision)
-    return GraphEngine(model, _runner(engine, stored, precision), _frame(source))
+    return _opened(engine, plain, stored, source)

@@ -37,11 +37,12 @@ from animlib.engines.graphs import (
 )
 from .stored import StoredGraphs
 from animlib.inference import (
+    BatchChoice,
     animate_frames,
+    batch_counts,
     find_keypoints,
     frames_at_once,
     inference_mode,
-    measured_batch,
 )
 
 
@@ -87,26 +88,32 @@ class Engine:
 
     @property
     def program(self) -> str:
-        "What runs the model."
-        return "torch"
+        "What runs the model, and in which precision."
+        return f"torch {self.precision}"
+
+    def batch_choice(
+        self,
+        prepared: Prepared,  # one source
+    ) -> BatchChoice:
+        "As many frames at a time as suit the device; on a processor they are timed, once."
+        size = (prepared.source.shape[-2], prepared.source.shape[-1])
+        if self.device.type != "cpu":
+            return BatchChoice([frames_at_once(self.device, size)])
+        weights = sum(weight.numel() for weight in self.model.parameters())
+        features = sum(map(torch.numel, prepared.features))
+        words = f"{self.model.method}, {weights} weights, {features} features, {self.program}"
+        return BatchChoice(batch_counts(size), f"{words}, {size[0]}x{size[1]}")
 
     def frames_at_once(
         self,
         prepared: Prepared,  # one source, which plays the driving frames as well
     ) -> int:
-        "As many frames as suit the device; on a processor they are timed, once."
-        frame = prepared.source
-        size = (frame.shape[-2], frame.shape[-1])
-        if self.device.type != "cpu":
-            return frames_at_once(self.device, size)
+        "That number, found at once."
 
         def make(count: int):
-            self.drive(prepared, self.detect(torch.cat([frame] * count)))
+            self.drive(prepared, self.detect(torch.cat([prepared.source] * count)))
 
-        weights = sum(weight.numel() for weight in self.model.parameters())
-        features = sum(map(torch.numel, prepared.features))
-        words = f"{self.model.method}, {weights} weights, {features} features"
-        return measured_batch(make, size, f"{words}, {self.program} {self.precision}")
+        return self.batch_choice(prepared).settle(make)
 
 
 def as_engine(
@@ -137,6 +144,8 @@ def keypoints_of(
 class Runner(Protocol):
     "Runs the graphs of a model."
 
+    precision: str = "no"  # of `drive`: no | bf16
+
     def run(self, graph: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "The outputs of `detector` or `drive`; tensors that it does not take are left out."
 
@@ -156,7 +165,7 @@ class GraphEngine(Engine):
 
     @property
     def program(self) -> str:
-        return type(self.runner).__name__
+        return f"{type(self.runner).__name__} {self.runner.precision}"
 
     def prepare(self, source: Tensor) -> Prepared:
         return super().prepare(source).map(Tensor.contiguous)
@@ -181,7 +190,7 @@ def _wanted(stored: StoredGraphs, graph: str) -> list[str]:
     return ["frame"] if graph == "drive" else stored.names(graph, "outputs")
 
 
-class OnnxRunner:
+class OnnxRunner(Runner):
     "Graphs run by onnxruntime on the CPU, in float32."
 
     def __init__(self, stored: StoredGraphs):
@@ -197,7 +206,7 @@ class OnnxRunner:
 
 
 # %% ../../nbs/12_practice/120n_engines.runners.ipynb #r16
-class OpenvinoRunner:
+class OpenvinoRunner(Runner):
     "Graphs run by OpenVINO on the CPU."
 
     def __init__(
@@ -214,6 +223,7 @@ class OpenvinoRunner:
                 "not; use precision='no' (--precision no)"
             )
         self.stored = stored
+        self.precision = precision
         self._requests = {}
         for name, file in stored.files.items():
             graph = core.read_model(file)
@@ -244,7 +254,7 @@ def _openvino_options(precision: str) -> dict[str, Any]:
 
 
 # %% ../../nbs/12_practice/120n_engines.runners.ipynb #r19
-class CompiledRunner:
+class CompiledRunner(Runner):
     "Recorded graphs, compiled by PyTorch for the CPU, in float32."
 
     def __init__(

@@ -103,20 +103,19 @@ class Choices:
         good = isinstance(found, dict) and all(isinstance(each, dict) for each in found.values())
         return found if good else {}
 
-    def remember(
+    def known(
         self,
         shape: str,  # names what the choice is for
         ways: Collection[str],  # their names
-        measure: Callable[[], str],  # is called where no way of these is remembered
-    ) -> str:  # a name
-        "What was chosen before, or what is chosen now."
-        known = self._all.get(_machine(), {}).get(shape)
-        if known is not None and known in ways:
-            return known
-        chosen = measure()  # may remember choices of its own
-        self._all.setdefault(_machine(), {})[shape] = chosen
+    ) -> str | None:  # a name
+        "What was chosen before; None where it is none of these ways."
+        found = self._all.get(_machine(), {}).get(shape)
+        return found if found in ways else None
+
+    def keep(self, shape: str, way: str):
+        "Remember a choice."
+        self._all.setdefault(_machine(), {})[shape] = way
         self._write()
-        return chosen
 
     def choose(
         self,
@@ -124,7 +123,11 @@ class Choices:
         ways: Mapping[str, Callable],  # the first one is the direct way
     ) -> str:  # a name
         "What was chosen before, or what is fastest now."
-        return self.remember(shape, [*ways], lambda: fastest_way(ways))
+        found = self.known(shape, ways)
+        if found is None:
+            found = fastest_way(ways)
+            self.keep(shape, found)
+        return found
 
     def _write(self):
         "Keep all choices, and those that other programs have made meanwhile."

@@ -7,12 +7,22 @@ __all__ = ["bench_command", "add_bench"]
 
 # %% ../../nbs/13_runs/138p_run.benching.ipynb #z03
 from argparse import Namespace
+from typing import Any
 
 from .arguments import add_command
 from .commands import Usage, by_kind, count, path, show_progress
 
-
 # %% ../../nbs/13_runs/138p_run.benching.ipynb #z06
+_ENGINES = ["torch", "compile", "onnxruntime", "openvino", "auto"]
+_METHODS_ONLY = ("method", "preset", "engine", "training", "device")  # not with --against
+_LONGER = 20  # frames by which the longer of the two videos is longer
+
+
+def _given(args: Namespace, *names: str) -> dict[str, Any]:
+    "Those of the options that the command line has."
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
 def bench_command(args: Namespace):
     "Speed of this machine, or of two programs."
     if args.against:
@@ -23,17 +33,11 @@ def bench_command(args: Namespace):
     from animlib.run.jobs import save_json
     from animlib.run.speed import speed_table, speeds
 
-    found = speeds(
-        tuple(args.method),
-        args.preset,
-        args.size,
-        args.frames,
-        tuple(args.engine),
-        "" if args.training == "none" else args.training,
-        rounds=args.rounds,
-        device=args.device,
-        progress=show_progress(),
-    )
+    options = _given(args, "preset", "size", "frames", "training", "rounds", "device")
+    if args.training == "none":
+        options["training"] = ""
+    options |= dict(methods=tuple(args.method or ()), engines=tuple(args.engine or ()))
+    found = speeds(**options, progress=show_progress())
     print(speed_table(found))
     if args.out:
         save_json(args.out, found)
@@ -41,13 +45,23 @@ def bench_command(args: Namespace):
 
 def _compare_programs(args: Namespace):
     "Ours beside a repository's."
-    from animlib.run.against import against, against_table
-
     if not (args.config and args.checkpoint):
         raise Usage("bench --against: expected --config YAML and --checkpoint FILE as well")
-    options = dict(rounds=args.rounds, progress=show_progress())
-    found = against(args.against, args.config, args.checkpoint, args.size, **options)
+    needless = " ".join(f"--{name}" for name in _given(args, *_METHODS_ONLY))
+    if needless:
+        raise Usage(
+            "bench --against: expected a checkpoint, which is run on the CPU by both programs, "
+            f"found {needless} as well; leave it out"
+        )
+    from animlib.run.against import against, against_table
+    from animlib.run.jobs import save_json
+
+    options = dict(size=args.size, frames=args.frames or _LONGER, rounds=args.rounds)
+    files = (args.against, args.config, args.checkpoint)
+    found = against(*files, **options, progress=show_progress())
     print(against_table(found))
+    if args.out:
+        save_json(args.out, options | dict(seconds=found))
 
 
 def add_bench(subparsers):
@@ -55,16 +69,17 @@ def add_bench(subparsers):
     summary = "measure how fast every method is on this machine"
     example = "animlib bench --method fomm tpsmm --preset small --size 128"
     add = add_command(subparsers, "bench", bench_command, summary, example)
-    add("--method", nargs="+", default=[], metavar="NAME", help="names of methods (all)")
-    add("--preset", default="paper", help="of the models: toy, nano, small, paper (paper)")
+    add("--method", nargs="+", metavar="NAME", help="names of methods (all)")
+    add("--preset", help="of the models: toy, nano, small, paper (paper)")
     add("--size", type=by_kind("Side"), default=256, metavar="N", help="pixels of a side (256)")
-    add("--frames", type=count, default=4, metavar="N", help="made in a round (4)")
-    engines = "torch, compile, onnxruntime, openvino (those that are installed)"
-    add("--engine", nargs="+", default=[], metavar="NAME", help=engines)
+    made = f"made in a round (4, on a graphics card 64; with --against {_LONGER})"
+    add("--frames", type=count, metavar="N", help=made)
+    engines = f"{', '.join(_ENGINES)} (those that are installed)"
+    add("--engine", nargs="+", choices=_ENGINES, metavar="NAME", help=engines)
     steps = "preset of the training step, or none (nano)"
-    add("--training", default="nano", metavar="PRESET", help=steps)
+    add("--training", metavar="PRESET", help=steps)
     add("--rounds", type=count, default=3, metavar="N", help="of which the median is taken (3)")
-    add("--device", default="auto", help="auto, cuda, mps or cpu (auto)")
+    add("--device", help="auto, cuda, mps or cpu (auto)")
     add("--out", type=path, metavar="FILE", help="write the numbers as json")
     theirs = "a published repository, whose demo.py is timed beside animlib animate"
     add("--against", type=path, metavar="FOLDER", help=theirs)

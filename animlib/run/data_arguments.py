@@ -19,7 +19,7 @@ _EXAMPLES = (
     "         animlib data pack fluent:people --size 128 --out people.pack\n"
     "         animlib data cache --clear"
 )
-_WHAT = "get, check, index, pack; cache: the decoded frames that are kept"
+_WHAT = "get, check, index, pack; cache: decoded frames and stored graphs"
 
 
 def add_data(subparsers):
@@ -40,7 +40,7 @@ def add_data(subparsers):
     add("--size", type=count, metavar="N", help=size)
     lost = "pack: frames are left out to stay below it (64)"
     add("--megabytes", type=count, default=64, metavar="N", help=lost)
-    add("--clear", action="store_true", help="cache: remove the decoded frames")
+    add("--clear", action="store_true", help="cache: remove decoded frames and stored graphs")
     add("--verbose", action="store_true", help="check: every note in a line of its own")
     _add_papers(add)
 

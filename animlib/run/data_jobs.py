@@ -47,7 +47,7 @@ def pack_data(name: str, out: str, size: int | None, megabytes: int, progress: b
 
 # %% ../../nbs/13_runs/137b_run.data_jobs.ipynb #j07b
 def cached_data(name: str | None, clear: bool) -> int:
-    "List the decoded frames that are kept, or remove them: all, or those of one data set."
+    "List decoded frames and graphs that are kept, or remove them: all, or those of one name."
     from animlib.data.cache import cache_folder, clear_slots, list_slots
 
     home = cache_folder()

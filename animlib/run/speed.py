@@ -5,6 +5,7 @@
 # %% auto #0
 __all__ = [
     "BEFORE",
+    "EAGER",
     "machine_limit",
     "computes_in_bf16",
     "frame_operations",
@@ -19,6 +20,7 @@ __all__ = [
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,17 +29,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..animator import Animator
 from ..core import InputError
-from ..engines.choice import IN_BF16, PACKAGES, open_engine
+from ..engines.choice import IN_BF16, PACKAGES, EngineName, device_for, open_engine
 from ..engines.exported import missing_package
 from ..engines.files import smooth_images
+from ..engines.replayed import ReplayedEngine
 from ..engines.runners import Engine
 from ..fast.memory import kept_memory
 from ..inference import pick_device, ready
 from ..models.names import method_names
 from ..models.registry import build
 from ..process import note
-from ..ranges import Batch, Count, Side, checked
-from .bench import in_turns
+from ..ranges import Batch, Count, Side, check_value, checked
+from .bench import frames_in_round, in_turns
 from .costs import training_step
 
 
@@ -47,14 +50,18 @@ def _kind(precision: str) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
+_AMOUNTS = {"cpu": (4, 2048), "mps": (4, 2048), "cuda": (128, 8192)}  # images, matrix side
+
+
 def _limit_ways(device: torch.device, precision: str) -> dict[str, tuple[Callable, float]]:
-    "Name -> work, and how many operations it is."
+    "Name -> work, and its operations: so many that on a card they outlast their launch."
     kind = _kind(precision)
-    image = torch.rand(4, 256, 64, 64, device=device, dtype=kind)
+    images, side = _AMOUNTS[device.type]
+    image = torch.rand(images, 256, 64, 64, device=device, dtype=kind)
     image = image.contiguous(memory_format=torch.channels_last)
     kernel = torch.rand(256, 256, 3, 3, device=device, dtype=kind)
     kernel = kernel.contiguous(memory_format=torch.channels_last)
-    square = torch.rand(2048, 2048, device=device, dtype=kind)
+    square = torch.rand(side, side, device=device, dtype=kind)
     convolution = 2.0 * image.numel() * kernel[0].numel()
     return {
         "convolution": (partial(F.conv2d, image, kernel, padding=1), convolution),
@@ -78,8 +85,9 @@ def machine_limit(
 def computes_in_bf16(device: torch.device) -> bool:
     "Whether a device multiplies in bf16 at least as fast as in float32; others imitate it."
     ways = {}
+    side = _AMOUNTS[device.type][1] // 8
     for precision in ("no", "bf16"):
-        square = torch.rand(256, 256, device=device, dtype=_kind(precision))
+        square = torch.rand(side, side, device=device, dtype=_kind(precision))
         ways[precision] = partial(torch.mm, square, square)
     with torch.inference_mode():
         times = in_turns(ways, rounds=9)
@@ -101,7 +109,8 @@ def frame_operations(
 
 
 # %% ../../nbs/13_runs/135i_run.speed.ipynb #v13
-BEFORE = "before"  # PyTorch's own layers, in float32, BATCH frames at a time
+BEFORE = "before"  # PyTorch's own layers, in float32, at most _BATCH frames at a time
+EAGER = "eager"  # beside an engine that replays a recording: the same without it
 _BATCH = 16
 
 
@@ -115,14 +124,13 @@ class Speed:
     ratio: float  # times as fast as BEFORE
     share: float  # of the machine's limit in that precision
     difference: float  # largest, of pixels in [0,1], from the frames of BEFORE
+    mean_difference: float  # of all pixels
 
 
 def installed_engines() -> list[str]:
     "PyTorch, and the engines whose packages are here."
-    return [
-        "torch",
-        *(name for name, (_, given) in PACKAGES.items() if not missing_package(*given)),
-    ]
+    names = [name for name, (_, given) in PACKAGES.items() if not missing_package(*given)]
+    return ["torch", *names]
 
 
 def _frames_of(engine: Engine, source: Tensor, frames: Tensor, batch: int = 0) -> Callable:
@@ -134,7 +142,7 @@ def _frames_of(engine: Engine, source: Tensor, frames: Tensor, batch: int = 0) -
         parts = frames.split(at_once)
         return torch.cat([engine.drive(prepared, engine.detect(part)) for part in parts])
 
-    return make
+    return make if batch else kept_memory()(make)
 
 
 def _ways(
@@ -146,9 +154,8 @@ def _ways(
     precisions: Iterable[str],
 ) -> dict[tuple[str, str], Callable]:
     "(engine, precision) -> what makes all frames; the first one is BEFORE."
-    device = frames.device
     ways = {(BEFORE, "no"): _frames_of(Engine(plain), source, frames, _BATCH)}
-    quick = ready(model, device)
+    quick = ready(model, frames.device)
     pairs = [(engine, precision) for precision in precisions for engine in engines]
     for engine, precision in pairs:
         if precision != "no" and engine not in IN_BF16:
@@ -157,8 +164,10 @@ def _ways(
             opened = open_engine(engine, quick, model, source, precision)
         except InputError as error:  # a model that an engine cannot run
             note(f"{model.method}: {engine}, {_words(precision)} is left out: {error}")
-        else:
-            ways[engine, precision] = kept_memory()(_frames_of(opened, source, frames))
+            continue
+        if isinstance(opened, ReplayedEngine):
+            ways[EAGER, precision] = _frames_of(Engine(quick, precision), source, frames)
+        ways[engine, precision] = _frames_of(opened, source, frames)
     return ways
 
 
@@ -183,18 +192,20 @@ def frame_speeds(
     title: str = "",  # of a bar; '': no bar
 ) -> list[Speed]:  # BEFORE comes first
     "How fast frames are made, in every way, in turns."
+    check_value(tuple(engines), tuple[EngineName, ...], "engines")
     source, driving = _random_frames(model, frames, size, device)
     plain = ready(model, device, plain=True)
     operations = frame_operations(plain, source, driving[:1])
     ways = _ways(model, plain, source, driving, engines, limits)
     wanted = ways[BEFORE, "no"]()
-    differences = {name: (way() - wanted).abs().max().item() for name, way in ways.items()}
+    differences = {name: (way() - wanted).abs() for name, way in ways.items()}
+    pairs = {name: (x.max().item(), x.mean().item()) for name, x in differences.items()}
     times = in_turns({" ".join(name): way for name, way in ways.items()}, rounds, title)
     found = []
     for name in ways:
         seconds, ratio = times[" ".join(name)]
         share = operations * frames / seconds / limits[name[1]]
-        found.append(Speed(*name, seconds / frames, ratio, share, differences[name]))
+        found.append(Speed(*name, seconds / frames, ratio, share, *pairs[name]))
     return found
 
 
@@ -207,12 +218,20 @@ def _precisions(device: torch.device) -> list[str]:
     return ["no"]
 
 
+def _engines(given: Sequence[str], device: torch.device) -> Sequence[str]:
+    "The named engines, which must run on this device; none named: those that are installed."
+    chosen = check_value(given, tuple[EngineName, ...], "engines")
+    for engine in chosen:
+        device_for(engine, device)
+    return chosen or (installed_engines() if device.type == "cpu" else ["torch"])
+
+
 @checked
 def speeds(
     methods: tuple[str, ...] = (),  # none: all
     preset: str = "paper",
     size: Side = 256,  # px
-    frames: Count = 4,  # made in a round
+    frames: Count | None = None,  # made in a round; None: 4, on a graphics card 64
     engines: tuple[str, ...] = (),  # none: those that are installed
     training: str = "nano",  # preset of the training step; '': none is timed
     batch: Batch = 8,  # pairs in a training step
@@ -222,34 +241,28 @@ def speeds(
 ) -> dict:  # what was measured, for `speed_table`; plain numbers, for a file
     "Frames a second and a training step of every method, with random weights."
     on = pick_device(device)
+    count = frames or frames_in_round(on)
+    options: dict[str, Any] = dict(size=size, frames=count, device=on, rounds=rounds)
+    options["engines"] = _engines(engines, on)
     limits = {precision: machine_limit(on, precision) for precision in _precisions(on)}
     names = list(methods) or method_names()
-    chosen = engines or tuple(installed_engines() if on.type == "cpu" else ["torch"])
     made = {}
     for name in names:
         model = build(name, preset, size=size).eval()
-        found = frame_speeds(
-            model,
-            limits,
-            size=size,
-            frames=frames,
-            engines=chosen,
-            device=on,
-            rounds=rounds,
-            title=name if progress else "",
-        )
-        made[name] = [asdict(way) for way in found]
+        ways = frame_speeds(model, limits, title=name if progress else "", **options)
+        made[name] = [asdict(way) for way in ways]
     steps = {}
     for name in names if training else []:
         step, _ = training_step(name, training, str(on), batch=batch)
         with kept_memory():  # as while a model is trained
             steps[name] = in_turns({name: step}, rounds)[name][0]
     found = dict(device=str(on), threads=torch.get_num_threads(), preset=preset, size=size)
-    return found | dict(limits=limits, frames=made, training=training, batch=batch, steps=steps)
+    found |= dict(frames_in_round=count, limits=limits, frames=made)
+    return found | dict(training=training, batch=batch, steps=steps)
 
 
 def speed_table(
-    found: Mapping,  # from `speeds`
+    found: Mapping,  # from `speeds`; older files have no `frames_in_round`, no `mean_difference`
 ) -> str:  # Markdown
     "A row for every way, then one for every training step."
     limits = ", ".join(
@@ -257,19 +270,30 @@ def speed_table(
         for precision, count in found["limits"].items()
     )
     head = f"{found['preset']}, {found['size']} px, {found['device']}, {found['threads']} threads"
-    rows = [f"{head}; the limit: {limits}", ""]
-    rows += ["| method | way | frames/s | times as fast | share of the limit | difference |"]
-    rows += ["|---|---|---|---|---|---|"]
-    for method, ways in found["frames"].items():
-        for way in ways:
-            name = f"{way['engine']}, {_words(way['precision'])}"
-            numbers = f"{1 / way['seconds']:.2f} | {way['ratio']:.2f} | {way['share']:.0%}"
-            rows.append(f"| {method} | {name} | {numbers} | {way['difference']:.1g} |")
+    if "frames_in_round" in found:
+        head += f", {found['frames_in_round']} frames in a round"
+    rows = [f"{head}; the limit: {limits}", "", *_frame_rows(found["frames"])]
     if found["steps"]:
         rows += ["", f"| training step, {found['training']}, batch {found['batch']} | seconds |"]
         rows += ["|---|---|"]
         rows += [f"| {method} | {seconds:.3g} |" for method, seconds in found["steps"].items()]
     return "\n".join(rows)
+
+
+def _frame_rows(frames: Mapping[str, Sequence[Mapping]]) -> list[str]:
+    "Heading, line and a row for every way of every method."
+    words = {"difference": "largest difference", "mean_difference": "mean difference"}
+    kept = [way for ways in frames.values() for way in ways]
+    differences = [name for name in words if all(name in way for way in kept)]
+    titles = ["method", "way", "frames/s", "times as fast", "share of the limit"]
+    titles += [words[name] for name in differences]
+    rows = [titles, ["---"] * len(titles)]
+    for method, ways in frames.items():
+        for way in ways:
+            name = f"{way['engine']}, {_words(way['precision'])}"
+            numbers = [f"{1 / way['seconds']:.2f}", f"{way['ratio']:.2f}", f"{way['share']:.0%}"]
+            rows.append([method, name, *numbers, *(f"{way[one]:.1g}" for one in differences)])
+    return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _words(precision: str) -> str:

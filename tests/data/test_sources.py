@@ -88,9 +88,12 @@ def test_limit_and_frames_belong_to_the_question():
 def test_a_data_set_is_opened_once(folder, monkeypatch):
     opened = []
     original = sources.open_folder
-    monkeypatch.setattr(
-        sources, "open_folder", lambda *request: opened.append(request) or original(*request)
-    )
+
+    def counted(*request, **options):
+        opened.append(request)
+        return original(*request, **options)
+
+    monkeypatch.setattr(sources, "open_folder", counted)
     source = open_source(folder)
 
     for _ in range(3):

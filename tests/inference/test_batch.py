@@ -10,12 +10,11 @@ from animlib.engines.runners import Engine
 from animlib.fast import choice
 from animlib.fast.choice import Choices
 from animlib.fast.shared import can_pack
-from animlib.inference import fastest_batch, frames_at_once, measured_batch, ready
+from animlib.inference import BatchChoice, batch_counts, frames_at_once, ready
 from animlib.models.names import method_names
 from animlib.models.registry import build
 from animlib.viz.images import to_uint8
 
-SIZE = (128, 128)  # 4 and 16 frames are tried
 CPU = torch.device("cpu")
 
 
@@ -26,7 +25,7 @@ class Work:
         self.seconds = seconds
         self.now = 0.0
         self.calls: list[int] = []
-        monkeypatch.setattr(choice.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(inference.time, "perf_counter", lambda: self.now)
 
     def __call__(self, count: int):
         self.calls.append(count)
@@ -39,6 +38,11 @@ def file(tmp_path, monkeypatch):
     path = tmp_path / "cache" / "ways.json"
     monkeypatch.setattr(inference, "user_choices", lambda: Choices(path))
     return path
+
+
+def choice_of(counts, name: str = "a model") -> BatchChoice:
+    "Of these numbers of frames."
+    return BatchChoice([*counts], name)
 
 
 def source_and_frames(model, count: int = 7):
@@ -59,43 +63,43 @@ def source_and_frames(model, count: int = 7):
         ({2: 1.0, 4: 2.0, 8: 3.0}, 2),
     ],
 )
-def test_no_slower_number_is_chosen(seconds, expected, monkeypatch):
-    assert fastest_batch(Work(seconds, monkeypatch), [*seconds]) == expected
+def test_no_slower_number_is_chosen(seconds, expected, file, monkeypatch):
+    assert choice_of(seconds).settle(Work(seconds, monkeypatch)) == expected
 
 
-def test_one_slow_run_decides_nothing(monkeypatch):
+def test_one_slow_run_decides_nothing(file, monkeypatch):
     work = Work({2: 1.0, 4: 1.0, 8: 1.0}, monkeypatch)
-    slow_calls = (*range(1, 8), 14, 28)  # those that only warm up, then two of the three of 8
+    slow_calls = (1, 2, 3, 10, 24)  # those that only warm up, then two of the three of 8
 
     def disturbed(count):
         work(count)
         if len(work.calls) in slow_calls:
             work.now += 5.0
 
-    assert fastest_batch(disturbed, [2, 4, 8]) == 8
+    assert choice_of(work.seconds).settle(disturbed) == 8
 
 
-def test_timing_costs_a_few_frames(file, monkeypatch):
-    "Once to warm up and three times by the clock: 128 frames of 128 px, 32 of 256 px."
-    for side, frames in ((128, 128), (256, 32)):
+def test_timing_takes_a_few_frames(file, monkeypatch):
+    "One batch of each kind to warm up, then three turns."
+    for side, frames in ((128, 20 + 3 * 32), (256, 5 + 3 * 8)):
         work = Work({1: 1.0, 4: 1.0, 16: 1.0}, monkeypatch)
-        measured_batch(work, (side, side), "a model")
+        BatchChoice(batch_counts((side, side)), "a model").settle(work)
         assert sum(work.calls) == frames
 
 
 def test_a_remembered_number_is_not_measured_again(file, monkeypatch):
     work = Work({4: 1.0, 16: 2.0}, monkeypatch)
-    assert measured_batch(work, SIZE, "a model") == 4
+    assert choice_of(work.seconds).settle(work) == 4
     count = len(work.calls)
-    assert measured_batch(work, SIZE, "a model") == 4 and len(work.calls) == count
-    assert measured_batch(work, SIZE, "another model") == 4 and len(work.calls) > count
+    assert choice_of(work.seconds).settle(work) == 4 and len(work.calls) == count
+    assert choice_of(work.seconds, "another").settle(work) == 4 and len(work.calls) > count
 
 
 def test_a_number_that_is_no_candidate_is_measured_anew(file, monkeypatch):
     work = Work({4: 1.0, 16: 2.0}, monkeypatch)
-    measured_batch(work, SIZE, "a model")
+    choice_of(work.seconds).settle(work)
     file.write_text(file.read_text().replace('"4"', '"4000"'))
-    assert measured_batch(work, SIZE, "a model") == 4
+    assert choice_of(work.seconds).settle(work) == 4
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
@@ -103,15 +107,45 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     choices = Choices(tmp_path / "cache" / "ways.json")
     monkeypatch.setattr(inference, "user_choices", lambda: choices)
     work = Work({4: 1.0, 16: 2.0}, monkeypatch)
-    assert measured_batch(work, SIZE, "a model") == 4
+    assert choice_of(work.seconds).settle(work) == 4
     count = len(work.calls)
-    assert measured_batch(work, SIZE, "a model") == 4 and len(work.calls) == count
+    assert choice_of(work.seconds).settle(work) == 4 and len(work.calls) == count
 
 
-@pytest.mark.parametrize("side,tried", [(512, 1), (256, 4), (128, 16), (64, 16), (32, 16)])
-def test_the_memory_of_a_batch_is_bounded(side, tried, file, monkeypatch):
-    work = Work({count: 1 / count for count in range(1, 65)}, monkeypatch)
-    assert measured_batch(work, (side, side), "a model") == tried
+@pytest.mark.parametrize(
+    "side,counts", [(1024, [1]), (512, [1]), (256, [1, 4]), (128, [4, 16]), (64, [16, 64])]
+)
+def test_the_memory_of_a_batch_is_bounded(side, counts):
+    assert batch_counts((side, side)) == counts
+
+
+# ---- on the frames of a video ----
+def animated(n_frames, **options):
+    "The batches in which a video is animated."
+    model = ready(build("fomm", "toy"), "cpu")
+    source, frames = source_and_frames(model)
+    driving = [*to_uint8(frames)] * (n_frames // len(frames) + 1)
+    made = animate_stream(model, source, driving[:n_frames], scale=1.0, **options)
+    return [len(part) for part in made]
+
+
+def test_the_frames_of_a_video_are_timed(file, monkeypatch):
+    monkeypatch.setattr("animlib.engines.runners.batch_counts", lambda size: [2, 4])
+    sizes = animated(40)
+    assert sizes[:11] == [2, 4] + 3 * [2, 2, 4] and sum(sizes) == 40
+    assert len(set(sizes[11:-1])) == 1  # decided
+    assert set(animated(40)[:-1]) == {sizes[11]}  # remembered
+
+
+def test_a_short_video_leaves_no_answer(file, monkeypatch):
+    monkeypatch.setattr("animlib.engines.runners.batch_counts", lambda size: [2, 4])
+    assert animated(7) == [2, 4, 1] == animated(7)
+    assert "frames at a time" not in (file.read_text() if file.exists() else "")
+
+
+def test_the_best_frame_is_looked_for_in_batches_of_one_size(file, monkeypatch):
+    monkeypatch.setattr("animlib.engines.runners.batch_counts", lambda size: [2, 4])
+    assert animated(7, best_frame=True) == [2, 2, 2, 1]
 
 
 # ---- who decides ----
@@ -120,19 +154,13 @@ def refuse(*given):
 
 
 def test_a_given_batch_is_obeyed(monkeypatch):
-    monkeypatch.setattr(Engine, "frames_at_once", refuse)
-    model = ready(build("fomm", "toy"), "cpu")
-    source, frames = source_and_frames(model)
-    made = animate_stream(model, source, list(to_uint8(frames)), scale=1.0, batch=3)
-    assert [len(part) for part in made] == [3, 3, 1]
+    monkeypatch.setattr(Engine, "batch_choice", refuse)
+    assert animated(7, batch=3) == [3, 3, 1]
 
 
 def test_without_one_the_fastest_is_taken(monkeypatch):
-    monkeypatch.setattr(Engine, "frames_at_once", lambda *given: 5)
-    model = ready(build("fomm", "toy"), "cpu")
-    source, frames = source_and_frames(model)
-    made = animate_stream(model, source, list(to_uint8(frames)), scale=1.0)
-    assert [len(part) for part in made] == [5, 2]
+    monkeypatch.setattr(Engine, "batch_choice", lambda *given: BatchChoice([5]))
+    assert animated(7) == [5, 2]
 
 
 @pytest.mark.parametrize("gigabytes,side,expected", [(24, 256, 24), (24, 128, 64), (2, 512, 1)])
@@ -145,7 +173,7 @@ def test_a_card_takes_what_fits_into_its_memory(gigabytes, side, expected, monke
 
 
 def test_cards_are_not_timed(monkeypatch):
-    monkeypatch.setattr("animlib.engines.runners.measured_batch", refuse)
+    monkeypatch.setattr("animlib.engines.runners.batch_counts", refuse)
     monkeypatch.setattr(Engine, "device", torch.device("mps"))
     engine = Engine(build("fomm", "toy").eval())
     prepared = engine.model.prepare(torch.rand(1, 3, 64, 64))
@@ -154,16 +182,13 @@ def test_cards_are_not_timed(monkeypatch):
 
 def test_what_is_timed_is_named(monkeypatch):
     "Another precision, size, model, or number of sources is another measurement."
-    names = []
-    monkeypatch.setattr(
-        "animlib.engines.runners.measured_batch", lambda make, *words: names.append(words) or 1
-    )
+    names = set()
     engines = [Engine(ready(build(name, "toy"), "cpu")) for name in ("fomm", "mraa")]
     engines.append(Engine(engines[0].model, "bf16"))
     for side in (32, 64):
         for engine in engines:
-            engine.frames_at_once(engine.prepare(torch.rand(1, 3, side, side)))
-    assert len(set(names)) == 6
+            names.add(engine.batch_choice(engine.prepare(torch.rand(1, 3, side, side))).name)
+    assert len(names) == 6
 
 
 # ---- the frames ----
@@ -186,7 +211,7 @@ def test_frames_do_not_depend_on_the_batch(name):
         parts = frames.split(batch)
         return torch.cat([engine.drive(prepared, engine.detect(part)) for part in parts])
 
-    assert 1 <= engine.frames_at_once(prepared) <= 16
+    assert 1 <= engine.frames_at_once(prepared) <= 64
     for batch in (2, 5):
         torch.testing.assert_close(made(batch), made(1), atol=1e-5, rtol=0)
 

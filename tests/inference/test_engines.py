@@ -244,6 +244,7 @@ def all_installed(monkeypatch):
         ((1.5, 1e-6), (1.2, 1e-6), "onnxruntime"),
         ((1.5, 1e-6), (2.0, 2e-3), "onnxruntime"),
         ((0.9, 1e-6), (0.8, 1e-6), None),
+        ((1.05, 1e-6), (1.1, 1e-6), None),
         ((1.5, 1.0), (2.0, 1.0), None),
     ],
 )
@@ -262,6 +263,20 @@ def test_auto_measures_on_another_machine(graphs, all_installed, monkeypatch):
     assert type(open_engine("auto", model, model, torch.rand(SHAPE))) is Engine
     index = json.loads((made.folder / "index.json").read_text())
     assert index["measured"]["openvino no"]["machine"].startswith("another")
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_auto_leaves_out_what_cannot_run_here(known, graphs, monkeypatch, capsys):
+    pytest.importorskip("openvino")
+    model, made = graphs
+    if known:  # measured on a machine of that name, by another processor
+        here = f"{choice.platform.node()}, {torch.get_num_threads()} threads"
+        made.remember("openvino bf16", dict(speed=2.0, largest=0.0, mean=0.0, machine=here))
+    monkeypatch.setattr(runners, "_abilities", lambda core: ["FP32"])
+    opened = open_engine("auto", model, model, torch.rand(SHAPE), "bf16")
+    assert type(opened) is Engine and opened.precision == "bf16"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "engine auto: openvino is left out: engine openvino: expected a processor" in line
 
 
 @pytest.mark.parametrize("reason", ["nothing installed", "no graphs"])

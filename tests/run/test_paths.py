@@ -62,7 +62,7 @@ COMMANDS = [
     "live --model {model} --source {source.png} --video {dance.gif} --device cpu",
     "docs --out {new} --live {clips}",
     "bench --method fomm --preset toy --size 32 --engine torch --training none --out {new.json}",
-    "bench --against {clips} --config {fomm.yaml} --checkpoint {good.pth.tar}",
+    "bench --against {clips} --config {fomm.yaml} --checkpoint {good.pth.tar} --out {new.json}",
 ]
 STAYS = ["study {clips} {others} --out {new} --reference {clips}"]  # a page: in test_study.py
 STAYS += ["sweep {manifest.yaml} --out {new}"]  # kernels of their own: in test_rows.py
