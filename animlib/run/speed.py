@@ -262,7 +262,7 @@ def speeds(
 
 
 def speed_table(
-    found: Mapping,  # from `speeds`; older files have no `frames_in_round`, no `mean_difference`
+    found: Mapping,  # from `speeds`; older ones have no `frames_in_round`, no `mean_difference`
 ) -> str:  # Markdown
     "A row for every way, then one for every training step."
     limits = ", ".join(
