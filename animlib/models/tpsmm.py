@@ -29,7 +29,7 @@ from ..animator import Animator
 from ..backbones.resnet import ResNet18
 from ..core import Keypoints
 from ..dense.contributions import ContributionCfg, ContributionMotion, DropoutCfg
-from ..detectors.groups import GroupDetector, GroupDetectorCfg
+from ..detectors.groups import GroupDetectorCfg, group_detector
 from ..generators.inpainting import InpaintingCfg, InpaintingGenerator
 from ..geometry import OURS, Sampling
 from animlib.losses.consistency import (
@@ -157,7 +157,7 @@ def build(cfg: TpsmmCfg) -> Tpsmm:
     if cfg.disentangle.enabled:
         disentangler = Disentangler(disentangle_cfg(cfg)).requires_grad_(False)
     return Tpsmm(
-        detector=GroupDetector(cfg.n_tps, cfg.n_points, cfg.detector),
+        detector=group_detector(cfg.n_tps, cfg.n_points, cfg.detector),
         motion=TpsMotion(cfg.n_points, cfg.motion.stiff, cfg.motion.stiff_sides),
         dense=dense,
         generator=generator,
@@ -246,7 +246,7 @@ _small = replace(
     _nano,
     size=128,
     n_tps=8,
-    detector=replace(_nano.detector, scale=0.5),
+    detector=GroupDetectorCfg("heatmaps", width=16, scale=0.25),
     background=TpsmmBackgroundCfg(kind="zero"),
     generator=InpaintingCfg(width=18, max_width=72, downs=3, kernel=3),
     loss=replace(_small_loss, **SMALL_LOSS),
