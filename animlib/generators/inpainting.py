@@ -32,6 +32,7 @@ class InpaintingCfg(Config):
     downs: Depth = 3  # halvings
     kernel: Kernel = 7  # of the first and the last convolution
     hide: Share = 0.0  # of the frames in training: skips show nothing, the decoder paints alone
+    paint: bool = True  # False: the frame is the warped source; trains the motion alone, and fast
 
 
 # %% ../../nbs/09_tpsmm/094_generators.inpainting.ipynb #c09a
@@ -52,17 +53,22 @@ class InpaintingGenerator(Generator):
         self.ups = nn.ModuleList(up_block(a, b, norm) for a, b in zip(joined, channels[-2::-1]))
         self.final = nn.Conv2d(channels[0], 3, cfg.kernel, padding=cfg.kernel // 2)
         self.hide = cfg.hide
+        self.paint = cfg.paint
         self.sampling = sampling
         self.stride = 2**cfg.downs
 
     def encode(self, source: Tensor) -> tuple[Tensor, ...]:
         "The work that depends on the source alone: the image, then every level, finest first."
+        if not self.paint:
+            return (source,)
         levels = [source, self.first(source)]
         for down in self.downs:
             levels.append(down(levels[-1]))
         return tuple(levels)
 
     def forward(self, features: tuple[Tensor, ...], flow: Flow) -> Tensor:  # `[b,3,h,w]` in [0,1]
+        if not self.paint:
+            return flow.warp(features[0])
         source, *finer, deepest = features
         x = visible_features(deepest, flow, None, self.sampling)
         flow = hide_some(flow, self.hide if self.training else 0.0)

@@ -73,6 +73,7 @@ class GeneratorCfg(Config):
     kernel: Kernel = 7  # of the first and the last convolution
     skips: bool = False  # warp every encoder level and the image itself: MRAA's generator
     hide: Share = 0.0  # of the frames in training: skips show nothing, the decoder paints alone
+    paint: bool = True  # False: the frame is the warped source; trains the motion alone, and fast
 
 
 class OcclusionGenerator(Generator):
@@ -88,17 +89,22 @@ class OcclusionGenerator(Generator):
         self.final = nn.Conv2d(ns[0], 3, cfg.kernel, padding=cfg.kernel // 2)
         self.skips = cfg.skips
         self.hide = cfg.hide
+        self.paint = cfg.paint
         self.sampling = sampling
         self.stride = 2**cfg.downs
 
     def encode(self, source: Tensor) -> tuple[Tensor, ...]:
         "The work that depends on the source alone; with skips the image and all levels."
+        if not self.paint:
+            return (source,)
         levels = [self.first(source)]
         for down in self.downs:
             levels.append(down(levels[-1]))
         return (source, *levels) if self.skips else (levels[-1],)
 
     def forward(self, features: tuple[Tensor, ...], flow: Flow) -> Tensor:  # `[b,3,h,w]` in [0,1]
+        if not self.paint:
+            return flow.warp(features[0])
         x = self.bottleneck(visible_features(features[-1], flow, None, self.sampling))
         if not self.skips:
             for up in self.ups:

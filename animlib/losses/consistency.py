@@ -74,7 +74,8 @@ def warp_consistency(
     if not levels_s:
         raise InputError(
             "warp_consistency: expected a generator that encodes the source level by level, "
-            "found one that keeps the last level alone; build it with skips=True"
+            "found one that keeps a single level; build it with skips=True and paint=True, "
+            "or leave the loss out (loss.warping=0)"
         )
     errors = []
     for features_s, features_d in zip(levels_s, levels_d):
